@@ -1,0 +1,147 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Severity says whether a Problem keeps the configuration from being used.
+type Severity string
+
+// The severities.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// Problem is one thing wrong, or doubtful, in a configuration file.
+type Problem struct {
+	Severity Severity `json:"severity"`
+	File     string   `json:"file,omitempty"`
+	Line     int      `json:"line,omitempty"`   // from 1; 0: no place in the file
+	Column   int      `json:"column,omitempty"` // from 1, in characters
+	Path     string   `json:"path,omitempty"`   // virtual_server.default.connections.inbound_limit
+	Value    string   `json:"value,omitempty"`  // as written, shortened; never a secret
+	Message  string   `json:"message"`          // what is wrong, and what would be right
+	Suggest  string   `json:"suggest,omitempty"`
+}
+
+// String returns the problem on one line:
+// file:line: error: path = value: message (did you mean …?)
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			b.WriteString(":" + strconv.Itoa(p.Line))
+		}
+		b.WriteString(": ")
+	} else if p.Line > 0 {
+		b.WriteString("line " + strconv.Itoa(p.Line) + ": ")
+	}
+	b.WriteString(string(p.Severity) + ": ")
+	if p.Path != "" {
+		b.WriteString(p.Path)
+		if p.Value != "" {
+			b.WriteString(" = " + p.Value)
+		}
+		b.WriteString(": ")
+	}
+	b.WriteString(p.Message)
+	if p.Suggest != "" {
+		b.WriteString(" (did you mean " + p.Suggest + "?)")
+	}
+	return b.String()
+}
+
+// Problems is all that was found, in the order of the file.
+type Problems []Problem
+
+// Errors returns those that keep the configuration from being used.
+func (ps Problems) Errors() Problems { return ps.only(SeverityError) }
+
+// Warnings returns those that do not.
+func (ps Problems) Warnings() Problems { return ps.only(SeverityWarning) }
+
+// HasErrors reports whether at least one is an error.
+func (ps Problems) HasErrors() bool {
+	return slices.ContainsFunc(ps, func(p Problem) bool { return p.Severity == SeverityError })
+}
+
+// Err returns the errors as one error, or nil when there are only warnings. The error is an
+// *InvalidError.
+func (ps Problems) Err() error {
+	if errs := ps.Errors(); len(errs) > 0 {
+		return &InvalidError{Problems: errs}
+	}
+	return nil
+}
+
+// String returns one line for each.
+func (ps Problems) String() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (ps Problems) only(s Severity) Problems {
+	var out Problems
+	for _, p := range ps {
+		if p.Severity == s {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// InvalidError is a configuration that cannot be used, with all its errors.
+type InvalidError struct{ Problems Problems }
+
+// Error returns all problems, one on a line.
+func (e *InvalidError) Error() string { return e.Problems.String() }
+
+// beyond returns the errors that others do not hold. Where they stand makes no difference, so
+// that they may have moved.
+func (ps Problems) beyond(others Problems) Problems {
+	held := make(map[string]int)
+	for _, p := range others.Errors() {
+		held[p.what()]++
+	}
+	var out Problems
+	for _, p := range ps.Errors() {
+		if held[p.what()]--; held[p.what()] < 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+var lineNumber = regexp.MustCompile(`\bline \d+`)
+
+// what is the problem without its place.
+func (p Problem) what() string {
+	return p.Path + "\x00" + p.Value + "\x00" + lineNumber.ReplaceAllString(p.Message, "line")
+}
+
+// ErrUnknownSetting is wrapped by the errors of paths that name no setting or block, and of what
+// is to be taken out and is not there.
+var ErrUnknownSetting = errors.New("unknown setting")
+
+// unknownError is an ErrUnknownSetting in words.
+type unknownError struct{ text string }
+
+// unknown returns an ErrUnknownSetting with that text.
+func unknown(format string, args ...any) error { return &unknownError{fmt.Sprintf(format, args...)} }
+
+func (e *unknownError) Error() string { return e.text }
+
+func (e *unknownError) Unwrap() error { return ErrUnknownSetting }
+
+// ErrChanged is wrapped by WriteFile's error when the file is no longer as it was read.
+var ErrChanged = errors.New("the configuration file was changed meanwhile")
