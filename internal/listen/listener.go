@@ -1,0 +1,350 @@
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Binding is an address and port to listen on.
+type Binding struct {
+	// Addr is "192.0.2.1:25", "[2001:db8::1]:25", "0.0.0.0:25" for all IPv4 addresses, "*:25" or
+	// ":25" for all addresses. "[::]:25" is all IPv6 addresses, and IPv4 as well unless another
+	// binding has an IPv4 address with this port. Port 0 is a free port. It is also the identity
+	// of the binding.
+	Addr string
+}
+
+// Options are the settings of a Listener.
+type Options struct {
+	Bindings []Binding
+	// Limit is the number of connections at the same time, over all bindings; 0: no limit.
+	Limit int
+
+	// Handle runs one connection; when it returns the connection is closed, if Handle has not
+	// done so. Its context is cancelled when the Listener closes. Required.
+	Handle func(ctx context.Context, c net.Conn, b Binding)
+	// Refuse answers a connection over the limit or, while Paused, any; it should write one
+	// reply. It runs beside the accept loop with a deadline of RefuseTime on the connection,
+	// which is closed afterwards. Of a rush only 64 are answered at a time, the others closed at
+	// once. Nil: all are closed at once.
+	Refuse func(c net.Conn, b Binding)
+	// Trouble is told what an administrator should know: accept failing (once until it goes
+	// well again) and a *PanicError. It may be called by several goroutines. Nil: nobody is.
+	Trouble func(b Binding, err error)
+
+	// Listen opens a socket; nil: the network. network is "tcp", "tcp4" or "tcp6".
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+}
+
+// RefuseTime is how long the answer to a refused connection may take.
+const RefuseTime = 5 * time.Second
+
+const (
+	maxRefusing = 64
+	// lastWait is how long Close waits for handlers whose connection it has closed.
+	lastWait = 5 * time.Second
+)
+
+// PanicError is a panic in Options.Handle or Options.Refuse. Only that connection ends.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error returns the value of the panic; the stack is for the log.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic in a connection: %v", e.Value) }
+
+// Counts are the figures of a Listener since it was made, but for Current.
+type Counts struct {
+	Current  int    // connections with a running Handle
+	Accepted uint64 // handed to Handle
+	Refused  uint64 // over the limit or while paused
+}
+
+// ErrClosed is returned by Start and Apply after Close.
+var ErrClosed = errors.New("the listener is closed")
+
+// Listener is a set of open bindings. It is safe for concurrent use.
+type Listener struct {
+	opts Options
+
+	change sync.Mutex // serialises Start, Apply and Close; taken before mu
+
+	mu       sync.Mutex
+	bindings []Binding
+	limit    int
+	open     map[string]*socket // by Binding.Addr; nil before Start
+	conns    map[net.Conn]context.CancelFunc
+	refusing int
+	counts   Counts
+	paused   bool
+	closed   bool
+
+	running sync.WaitGroup // accept loops, handlers, refusals
+}
+
+// socket is one open binding.
+type socket struct {
+	net.Listener
+	binding Binding
+	target  target
+}
+
+// New checks the bindings and opens nothing.
+func New(o Options) (*Listener, error) {
+	if o.Listen == nil {
+		var lc net.ListenConfig
+		// Multipath TCP gains nothing on the way to a mail server, and its sockets lack some
+		// of the ways to send a file quickly.
+		lc.SetMultipathTCP(false)
+		o.Listen = lc.Listen
+	}
+	if _, err := targets(o.Bindings); err != nil {
+		return nil, err
+	}
+	return &Listener{
+		opts:     o,
+		bindings: slices.Clone(o.Bindings),
+		limit:    o.Limit,
+		conns:    make(map[net.Conn]context.CancelFunc),
+	}, nil
+}
+
+// Start opens all bindings and begins to accept. If one cannot be opened none stays open, and
+// the error says which, why, and what can be done. ctx is for the opening alone.
+func (l *Listener) Start(ctx context.Context) error {
+	l.change.Lock()
+	defer l.change.Unlock()
+	l.mu.Lock()
+	bindings, closed, started := l.bindings, l.closed, l.open != nil
+	l.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if started {
+		return errors.New("listening already")
+	}
+	want, err := targets(bindings)
+	if err != nil {
+		return err
+	}
+	var opened []*socket
+	for _, t := range want {
+		s, err := l.listen(ctx, t)
+		if err != nil {
+			closeAll(opened)
+			return err
+		}
+		opened = append(opened, s)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = make(map[string]*socket)
+	l.run(opened)
+	return nil
+}
+
+// run takes sockets into service. l.mu is held.
+func (l *Listener) run(opened []*socket) {
+	for _, s := range opened {
+		l.open[s.binding.Addr] = s
+		l.running.Go(func() { l.accept(s) })
+	}
+}
+
+func (l *Listener) listen(ctx context.Context, t target) (*socket, error) {
+	ln, err := l.opts.Listen(ctx, t.network, t.address)
+	if err != nil {
+		return nil, explain(t, err)
+	}
+	return &socket{ln, t.binding, t}, nil
+}
+
+func closeAll(sockets []*socket) {
+	for _, s := range sockets {
+		_ = s.Close() // a listening socket has nothing to lose
+	}
+}
+
+// accept runs until the socket is closed. Trouble such as a lack of file descriptors passes,
+// so it waits and goes on.
+func (l *Listener) accept(s *socket) {
+	const first, longest = 5 * time.Millisecond, time.Second
+	wait := first
+	for {
+		c, err := s.Accept()
+		if err == nil {
+			wait = first
+			l.admit(c, s.binding)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || l.gone(s) {
+			return
+		}
+		if wait == first {
+			l.trouble(s.binding, fmt.Errorf("accepting on %s: %w", s.binding.Addr, err))
+		}
+		time.Sleep(wait)
+		wait = min(2*wait, longest)
+	}
+}
+
+// gone reports whether the socket has been closed by us, whatever error its Accept returns.
+func (l *Listener) gone(s *socket) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed || l.open[s.binding.Addr] != s
+}
+
+func (l *Listener) trouble(b Binding, err error) {
+	if l.opts.Trouble != nil {
+		l.opts.Trouble(b, err)
+	}
+}
+
+// admit starts the handler of a connection, or refuses it.
+func (l *Listener) admit(c net.Conn, b Binding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		_ = c.Close()
+	case l.paused || l.limit > 0 && len(l.conns) >= l.limit:
+		l.counts.Refused++
+		if l.opts.Refuse == nil || l.refusing >= maxRefusing {
+			_ = c.Close()
+			return
+		}
+		l.refusing++
+		l.running.Go(func() { l.refuse(c, b) })
+	default:
+		l.counts.Accepted++
+		ctx, cancel := context.WithCancel(context.Background())
+		l.conns[c] = cancel
+		l.running.Go(func() { l.handle(ctx, c, b) })
+	}
+}
+
+func (l *Listener) handle(ctx context.Context, c net.Conn, b Binding) {
+	defer func() {
+		l.recovered(b, recover())
+		_ = c.Close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns[c]()
+		delete(l.conns, c)
+	}()
+	l.opts.Handle(ctx, c, b)
+}
+
+func (l *Listener) refuse(c net.Conn, b Binding) {
+	defer func() {
+		l.recovered(b, recover())
+		_ = c.Close()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.refusing--
+	}()
+	_ = c.SetDeadline(time.Now().Add(RefuseTime))
+	l.opts.Refuse(c, b)
+}
+
+func (l *Listener) recovered(b Binding, value any) {
+	if value != nil {
+		l.trouble(b, &PanicError{Value: value, Stack: debug.Stack()})
+	}
+}
+
+// Pause refuses new connections until Continue. The sockets stay open, so that no other
+// program can take the port and clients get an answer; connections go on.
+func (l *Listener) Pause() { l.setPaused(true) }
+
+// Continue ends a Pause.
+func (l *Listener) Continue() { l.setPaused(false) }
+
+// Paused reports whether new connections are refused because of Pause.
+func (l *Listener) Paused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.paused
+}
+
+func (l *Listener) setPaused(v bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.paused = v
+}
+
+// Counts returns the figures of the moment.
+func (l *Listener) Counts() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.counts
+	c.Current = len(l.conns)
+	return c
+}
+
+// Addrs returns the addresses that are listened on, in the order of the bindings; with port 0
+// they tell the port. Empty before Start and after Close.
+func (l *Listener) Addrs() []net.Addr {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var addrs []net.Addr
+	for _, b := range l.bindings {
+		if s := l.open[b.Addr]; s != nil {
+			addrs = append(addrs, s.Addr())
+		}
+	}
+	return addrs
+}
+
+// Close stops accepting, cancels the contexts of all handlers and waits for them. When ctx ends
+// first it closes the connections that are left and returns an error that says how many.
+func (l *Listener) Close(ctx context.Context) error {
+	l.change.Lock()
+	defer l.change.Unlock()
+	l.mu.Lock()
+	l.closed = true
+	for _, s := range l.open {
+		_ = s.Close()
+	}
+	l.open = nil
+	for _, cancel := range l.conns {
+		cancel()
+	}
+	l.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	cut := len(l.conns)
+	for c := range l.conns {
+		_ = c.Close()
+	}
+	l.mu.Unlock()
+	timer := time.NewTimer(lastWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		return fmt.Errorf("%d connections were cut and some of them still run: %w", cut, ctx.Err())
+	}
+	if cut == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d connections were cut: %w", cut, ctx.Err())
+}
