@@ -1,0 +1,251 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// commit is one message that waits to be written. Its owner waits until result is sent.
+type commit struct {
+	rec  record
+	env  *mail.Envelope
+	bufs [][]byte // the record, with room for its header at the front
+	few  [4][]byte
+	off  int64
+	err  error
+	// result wakes the owner: with lead set it has to lead, else err is the result.
+	result chan struct{}
+	lead   bool
+	next   *commit // in the list of those that wait, then in the batch
+}
+
+// commits is a list in order of arrival.
+type commits struct{ first, last *commit }
+
+func (l *commits) push(c *commit) {
+	if l.last == nil {
+		l.first = c
+	} else {
+		l.last.next = c
+	}
+	l.last = c
+}
+
+// maxBatch is about how many octets one write takes, which bounds how long the others wait.
+const maxBatch = 16 << 20
+
+// results holds channels for commits that wait.
+var results = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
+
+// commit makes c durable together with others: there is no timer, the sync that runs is the timer.
+func (s *Store) commit(c *commit) error {
+	s.cmu.Lock()
+	if s.closed {
+		s.cmu.Unlock()
+		return errLocal(spool.ErrClosed)
+	}
+	s.waiting.push(c)
+	if s.leading {
+		c.result = results.Get().(chan struct{})
+		s.cmu.Unlock()
+		<-c.result
+		results.Put(c.result)
+		if !c.lead {
+			return c.err
+		}
+		s.cmu.Lock()
+	}
+	s.leading = true
+	batch := s.takeBatch()
+	s.cmu.Unlock()
+	s.write(batch) // c is the first of them
+	s.passLead(batch.next)
+	return c.err
+}
+
+// takeBatch takes from waiting what the next write takes. cmu is held.
+func (s *Store) takeBatch() *commit {
+	batch := s.waiting.first
+	last := batch
+	for octets := batch.rec.length(); last.next != nil && octets < maxBatch; last = last.next {
+		octets += last.next.rec.length()
+	}
+	s.waiting.first = last.next
+	if last.next == nil {
+		s.waiting.last = nil
+	}
+	last.next = nil
+	return batch
+}
+
+// passLead wakes the first of those that wait, to lead, and then the owners of done.
+func (s *Store) passLead(done *commit) {
+	s.cmu.Lock()
+	if next := s.waiting.first; next != nil {
+		next.lead = true
+		next.result <- struct{}{}
+	} else {
+		s.leading = false
+		s.led.Broadcast()
+	}
+	s.cmu.Unlock()
+	for done != nil {
+		c := done
+		done = c.next // before its owner runs
+		c.result <- struct{}{}
+	}
+}
+
+// write appends the batch to the segment for new mail with one write and one sync, and enters it in
+// the index. It sets the results. Only the leader calls it.
+func (s *Store) write(batch *commit) {
+	g, err := s.roomyHot()
+	if err != nil {
+		s.fail(batch, s.writeError(err))
+		return
+	}
+	start := g.size // only the leader changes it
+	off := start
+	s.iov = s.iov[:0]
+	n := 0
+	for c := batch; c != nil; c = c.next {
+		n++
+		c.off = off
+		c.rec.durable = uint32(start)
+		c.rec.put(c.bufs[0], g.id)
+		s.iov = append(s.iov, c.bufs...)
+		off += c.rec.length()
+	}
+	iov := s.iov
+	_, err = g.f.WritevAt(iov, start)
+	clear(s.iov)
+	s.room.written.Add(off - start)
+	if err != nil {
+		s.fail(batch, s.undo(g, start, fmt.Errorf("segment: %w", err)))
+		return
+	}
+	if err := g.f.Sync(); err != nil {
+		s.abandonHot(g)
+		s.fail(batch, s.writeError(unknown(fmt.Errorf("segment: %w", err))))
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.size = off
+	s.sinceChk += off - start
+	s.stats.Syncs++
+	s.stats.Commits += int64(n)
+	for c := batch; c != nil; c = c.next {
+		s.enter(g, c.off, &c.rec, c.env, true)
+	}
+}
+
+// enter puts a message that is in g into the index. mu is held.
+func (s *Store) enter(g *segment, off int64, r *record, env *mail.Envelope, verified bool) *message {
+	m := s.x.add(message{
+		id: r.id, original: r.original, size: r.size, arrived: toMillis(env.Arrived),
+		seg: g.id.num, off: uint32(off), length: uint32(r.length()), file: r.kind == recordFile, null: env.Sender.Addr.IsNull(), verified: verified,
+	}, len(env.Recipients))
+	rcpts := s.x.recipients(m)
+	for i := range rcpts {
+		rcpts[i].domain = s.x.domains.take(env.Recipients[i].Addr.Domain)
+	}
+	g.place(m.length)
+	if m.file {
+		s.bodyOctets += m.size
+	}
+	if r.original != 0 {
+		if o := s.x.find(r.original); o != nil {
+			o.refs++
+		}
+	}
+	return m
+}
+
+// unknown marks an error after which nobody knows what is on disk.
+func unknown(err error) error { return errors.Join(mail.ErrUnknownOutcome, err) }
+
+func (s *Store) fail(batch *commit, err error) {
+	for c := batch; c != nil; c = c.next {
+		c.err = err
+	}
+}
+
+// undo takes back a write that failed, so that nothing of it can be found later, not even after a power
+// cut. If that fails too, or the disk is at fault, the segment is given up.
+func (s *Store) undo(g *segment, size int64, cause error) error {
+	err := g.f.Truncate(size)
+	if err == nil {
+		err = g.f.Sync()
+	}
+	full := vfs.IsNoSpace(cause)
+	if err != nil {
+		cause = unknown(cause)
+	}
+	if err != nil || !full {
+		s.abandonHot(g)
+	}
+	return s.writeError(cause)
+}
+
+// abandonHot gives up the segment for new mail. What was acknowledged in it stays readable; the next
+// checkpoint covers the rest.
+func (s *Store) abandonHot(g *segment) {
+	s.hot = nil
+	s.mu.Lock()
+	s.abandon(g)
+	s.mu.Unlock()
+	s.kick()
+}
+
+// abandon marks g as dead. mu is held.
+func (s *Store) abandon(g *segment) {
+	g.dead = true
+	s.stats.DeadSegments++
+	s.must++
+	s.seal(g)
+}
+
+// roomyHot returns the segment for new mail, a new one if there is none or it is full.
+func (s *Store) roomyHot() (*segment, error) {
+	if g := s.hot; g != nil && g.size < s.o.SegmentSize {
+		return g, nil
+	}
+	s.sealHot()
+	g, err := s.newSegment()
+	if err != nil {
+		return nil, err
+	}
+	s.hot = g
+	return g, nil
+}
+
+// sealHot ends the segment for new mail. Only the leader calls it.
+func (s *Store) sealHot() {
+	if s.hot == nil {
+		return
+	}
+	s.mu.Lock()
+	s.seal(s.hot)
+	s.mu.Unlock()
+	s.hot = nil
+	s.kick()
+}
+
+// tryLead calls f as the leader unless somebody leads now.
+func (s *Store) tryLead(f func()) {
+	s.cmu.Lock()
+	if s.leading {
+		s.cmu.Unlock()
+		return
+	}
+	s.leading = true
+	s.cmu.Unlock()
+	f()
+	s.passLead(nil)
+}

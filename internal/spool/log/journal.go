@@ -1,0 +1,251 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
+)
+
+// journal is the one that is being written. Store.jmu guards it.
+type journal struct {
+	blockFile
+}
+
+// openJournal makes a journal with the next number; its name is durable. jmu is held.
+func (s *Store) openJournal() (*journal, error) {
+	s.mu.Lock()
+	id := fileID{kindJournal, s.nextState, newSalt()}
+	s.mu.Unlock()
+	w, err := s.createBlockFile(id, "")
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := s.fs.SyncDir(s.o.Dir); err != nil {
+		w.f.Close()
+		_ = s.fs.Remove(s.path(id.name()))
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	s.mu.Lock()
+	s.nextState++ // only now: a number that is missing means that a journal was lost
+	s.stateFiles[id] = w.size
+	s.mu.Unlock()
+	return &journal{blockFile: *w}, nil
+}
+
+// ensureJournal makes a journal if there is none. jmu is held.
+func (s *Store) ensureJournal() (err error) {
+	if s.jclosed {
+		return spool.ErrClosed
+	}
+	if s.journal == nil {
+		s.journal, err = s.openJournal()
+	}
+	return err
+}
+
+// dropJournal gives up the journal after an error: what it holds beyond the last sync is in doubt.
+// Memory has everything, so that a checkpoint makes it good. jmu is held.
+func (s *Store) dropJournal(err error) {
+	s.journal.f.Close()
+	s.journal = nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.must++
+	s.stats.LastError = err.Error()
+}
+
+// writeJournal writes s.jbuf, a begun block, to the journal that there is. jmu is held.
+func (s *Store) writeJournal() error {
+	if err := s.journal.write(s.jbuf, blockChanges); err != nil {
+		err = fmt.Errorf("journal: %w", err)
+		s.dropJournal(err)
+		return err
+	}
+	s.mu.Lock()
+	s.stateFiles[s.journal.id] = s.journal.size
+	first := s.dirtySince.IsZero()
+	if first {
+		s.dirtySince = time.Now()
+	}
+	s.mu.Unlock()
+	if first {
+		s.kick()
+	}
+	return nil
+}
+
+// writeFacts writes entries of that kind, without a sync.
+func (s *Store) writeFacts(kind byte, list ...uint64) error {
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	if err := s.ensureJournal(); err != nil {
+		return err
+	}
+	s.jbuf = beginBlock(s.jbuf[:0])
+	for _, n := range list {
+		s.jbuf = appendFact(s.jbuf, kind, n)
+	}
+	return s.writeJournal()
+}
+
+// Report implements spool.Store.
+func (s *Store) Report(_ context.Context, changes []mail.Change) error {
+	_, err := s.record(changes)
+	return err
+}
+
+// record filters changes in place down to those that apply, writes them to the journal and
+// does them. They are done also if they could not be written.
+func (s *Store) record(changes []mail.Change) ([]mail.Change, error) {
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	if s.jclosed {
+		return nil, spool.ErrClosed
+	}
+	s.mu.Lock()
+	kept := changes[:0:0]
+	if ok := s.allKnown(changes); ok {
+		kept = changes
+	} else {
+		for i := range changes {
+			if s.known(&changes[i]) {
+				kept = append(kept, changes[i])
+			}
+		}
+	}
+	s.mu.Unlock()
+	var err error
+	for rest := kept; len(rest) > 0; {
+		var n int
+		var e error
+		n, e = s.recordBlock(rest)
+		err = errors.Join(err, e)
+		rest = rest[n:]
+	}
+	if err != nil {
+		err = errLocal(err)
+	}
+	return kept, err
+}
+
+func (s *Store) known(c *mail.Change) bool {
+	m := s.x.find(c.ID)
+	return m != nil && c.Rcpt >= 0 && c.Rcpt < int(m.n) && s.x.recipients(m)[c.Rcpt].flags&rcptDone == 0 &&
+		c.Kind >= mail.ChangeDone && c.Kind <= mail.ChangeRelease
+}
+
+func (s *Store) allKnown(changes []mail.Change) bool {
+	for i := range changes {
+		if !s.known(&changes[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// recordBlock writes as many changes as one block takes, does them, and returns how many. jmu is held,
+// so that nobody else changes recipients.
+func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
+	openErr := s.ensureJournal()
+	s.jbuf = beginBlock(s.jbuf[:0])
+	var notes []int
+	for n < len(changes) && len(s.jbuf) < blockTarget {
+		var at int
+		s.jbuf, at = appendChange(s.jbuf, &changes[n])
+		if at > 0 && notes == nil {
+			notes = make([]int, len(changes))
+		}
+		if at > 0 {
+			notes[n] = at
+		}
+		n++
+	}
+	var pos func(i int) replyPos
+	if err = openErr; err == nil {
+		num, start := s.journal.id.num, s.journal.size
+		pos = func(i int) replyPos {
+			if notes == nil || notes[i] == 0 {
+				return 0
+			}
+			return replyAt(kindJournal, num, start+int64(notes[i]))
+		}
+		err = s.writeJournal()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.must++
+		s.stats.LastError = err.Error()
+	}
+	for i := range changes[:n] {
+		c := &changes[i]
+		if !s.known(c) { // twice in one report, or found damaged meanwhile
+			continue
+		}
+		var reply replyPos
+		if err == nil {
+			reply = pos(i)
+		}
+		m := s.x.find(c.ID)
+		s.x.apply(m, &s.x.recipients(m)[c.Rcpt], c.Kind, toMillis(c.Due), clampAttempts(c.Attempts), reply)
+		if m.live == 0 {
+			s.leave(m)
+		}
+	}
+	return n, err
+}
+
+// leave takes a message whose recipients are all done out of the index, unless a queued report
+// names it as Original. mu is held.
+func (s *Store) leave(m *message) {
+	for m != nil && m.live == 0 && m.refs == 0 {
+		original := m.original
+		if g := s.segs[m.seg]; g != nil {
+			s.unplace(g, m.length)
+		}
+		if m.file {
+			s.trashBodies = append(s.trashBodies, bodyFile{m.id, m.size})
+		}
+		s.x.remove(m)
+		if m = nil; original != 0 {
+			if m = s.x.find(original); m != nil {
+				m.refs--
+			}
+		}
+	}
+}
+
+// syncJournal makes the changes durable that were recorded before the call, if there are any that
+// nobody syncs, or in any case. Reports go on meanwhile. jmu must not be held.
+func (s *Store) syncJournal(always bool) error {
+	s.jmu.Lock()
+	j := s.journal
+	var size int64
+	if j != nil {
+		size = j.size
+	}
+	s.mu.Lock()
+	clean := s.dirtySince.IsZero()
+	s.dirtySince = time.Time{}
+	s.mu.Unlock()
+	s.jmu.Unlock()
+	if j == nil || clean && !always {
+		return nil
+	}
+	err := j.f.Sync()
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	if err == nil {
+		j.synced = max(j.synced, size)
+		return nil
+	}
+	err = fmt.Errorf("journal: %w", err)
+	if s.journal == j {
+		s.dropJournal(err)
+	}
+	return err
+}

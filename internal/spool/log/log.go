@@ -1,0 +1,242 @@
+// Package log is the local spool: messages in append-only segments under group commit, what
+// became of recipients in an append-only journal, and checkpoints of it.
+//
+// # Files
+//
+// In the queue folder: segments (seg-*), one file for each large message (body-*), journals (state-*.log), checkpoints
+// (state-*.chk), lock, format, quarantine/. The state table of messages and files, and what
+// opening does for each state, is docs/decisions/0002-spool.md; in short:
+//
+//	a message is       when                                              after a crash
+//	coming in          its record was not written                        never was (its body file is removed)
+//	in doubt           its record was written, the sync did not return   taken if whole, else cut off
+//	accepted           the sync of its record returned                   waits
+//	deferred, held     a journal entry says so                           as the last entry that survived says
+//	done               all recipients are done and no queued report      gone
+//	                   names it as Original
+//	moved              a younger segment has a copy that was synced      the younger copy counts
+//	damaged            a CRC is wrong                                    in quarantine/, counted; all others are kept
+//
+//	a file may go      when
+//	segment            its last message is done (marks synced) or moved (copy synced); two may stay as spares
+//	body file          its message is done (marks synced)
+//	journal            two younger checkpoints are durable
+//	checkpoint         two younger ones are durable
+//
+// # Order
+//
+// Commits queue up; one of the goroutines that commit leads: it writes all that wait with one
+// write and one sync, enters them in the index, and hands the lead to the first that
+// came meanwhile (commit.go). Changes are encoded into one journal block and written without a sync
+// (journal.go). One goroutine does the rest, about once a second when there is something to do: syncs the
+// journal, takes checkpoints, moves stragglers, removes files (maintain.go).
+//
+// Locks, in the order in which they may be taken: jmu (journal; whoever changes recipients holds
+// it), mu (index, segments, figures; never held during I/O). cmu guards the queue of
+// commits alone; leadership is what allows to append to the segment for new mail.
+//
+// The package imports spool, mail and vfs and knows nothing of schedules or next hops. Start with
+// Open in open.go and Store.write in commit.go.
+package log
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// Options says how a store is opened. Only Dir is needed.
+type Options struct {
+	Dir string // the queue folder; made if it does not exist
+	FS  vfs.FS // nil: the operating system's
+
+	SegmentSize int64 // octets after which a segment is closed; 0: 64 MB; at most 1 GB
+	// SmallMessage is the size up to which a message is kept in memory until its commit; a larger
+	// one goes into a file of its own as it comes in. 0: 256 KB.
+	SmallMessage int
+	// Memory limits what open transactions hold in memory together (452 4.3.1). 0: 128 MB.
+	Memory int64
+
+	// MinFree is the free disk space, in octets, below which Begin answers 452 4.3.1; it does so
+	// until ResumeFree is reached. 0: 256 MB, and a quarter more; negative: no limit.
+	MinFree, ResumeFree int64
+	// MinInodes is the same in files that can still be made. 0: 1,000; negative: no limit.
+	MinInodes int64
+
+	// SyncInterval is the time after which changes are synced at the latest. 0: one second.
+	SyncInterval time.Duration
+	// CheckpointSize is the size of a journal, in octets, at which a checkpoint is taken, if it is
+	// also larger than the last checkpoint was. 0: 16 MB.
+	CheckpointSize int64
+	// MaxOpenFiles limits how many closed segments stay open for reading. 0: 256.
+	MaxOpenFiles int
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.OS{}
+	}
+	setDefault(&o.SegmentSize, 64<<20)
+	o.SegmentSize = min(o.SegmentSize, 1<<30)
+	setDefault(&o.SmallMessage, 256<<10)
+	setDefault(&o.Memory, 128<<20)
+	setDefault(&o.MinFree, 256<<20)
+	setDefault(&o.ResumeFree, o.MinFree+o.MinFree/4)
+	setDefault(&o.MinInodes, 1000)
+	setDefault(&o.SyncInterval, time.Second)
+	setDefault(&o.CheckpointSize, 16<<20)
+	setDefault(&o.MaxOpenFiles, 256)
+	return o
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// Store is an open spool. Open makes one.
+type Store struct {
+	o    Options
+	fs   vfs.FS
+	lock io.Closer
+
+	ids      ids
+	room     room
+	inFlight atomic.Int64 // octets of chunks in use
+	chunks   [len(chunkSizes)]sync.Pool
+
+	cmu     sync.Mutex // guards these four; see commit.go
+	led     sync.Cond  // leading became false
+	waiting commits
+	leading bool
+	closed  bool
+	hot     *segment // new mail goes here; belongs to the leader
+	iov     [][]byte // the leader's
+
+	jmu     sync.Mutex
+	journal *journal // nil after a failure, until a new one can be made
+	jbuf    []byte
+	jclosed bool
+
+	mu          sync.Mutex
+	x           index
+	segs        map[uint32]*segment
+	nextSeg     uint32
+	nextState   uint32
+	openFiles   int
+	shut        bool       // no more files are opened
+	trash       []*segment // without messages, to be removed after a sync of the journal
+	trashBodies []bodyFile // the same for body files
+	bodyPins    map[mail.QueueID]int
+	bodyOctets  int64
+	spares      map[string]int64 // segments to be written over, with their octets
+	// must counts the events after which something holds in memory that no journal surely has, or
+	// something on disk must be covered; mustDone is what it was when the last checkpoint that succeeded
+	// began. While they differ a checkpoint is due, and nothing is removed.
+	must, mustDone uint64
+	dirtySince     time.Time        // the oldest change that is not synced; zero: none
+	sinceChk       int64            // octets written to segments since the last checkpoint
+	stateFiles     map[fileID]int64 // journals and checkpoints on disk, with their octets
+	loading        []mail.QueueID   // for Load, sorted; nil when it has come to its end
+	opened         mail.QueueID     // ids up to this one were given out before the opening
+	stats          spool.Stats
+
+	// These belong to the goroutine of maintain.
+	cold     *segment // moved messages go here
+	lastChk  uint32   // the number of the newest checkpoint, 0: none
+	prevChk  uint32
+	chkSize  int64
+	chkRetry time.Time     // no checkpoint before, after one failed
+	chkPause time.Duration // between the last two attempts
+	// hotAtLastLook is the size of the segment for new mail a while ago, if it was idle.
+	hotAtLastLook int64
+	// spareCommits is the number of commits since spareSince.
+	spareCommits int64
+	spareSince   time.Time
+
+	wake chan struct{}
+	quit chan struct{}
+	idle chan struct{} // closed when maintain has ended
+}
+
+var _ spool.Store = (*Store)(nil)
+
+// Shards implements spool.Store: one, for ever.
+func (s *Store) Shards() []spool.Shard { return []spool.Shard{{ID: 0, Epoch: 1}} }
+
+// Stats implements spool.Store.
+func (s *Store) Stats() spool.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Messages, st.Recipients, st.Held = int64(len(s.x.byID)), s.x.live, s.x.held
+	st.Segments = len(s.segs)
+	st.Octets = s.bodyOctets
+	for _, g := range s.segs {
+		st.Octets += g.onDisk()
+	}
+	for _, g := range s.trash {
+		st.Octets += g.onDisk()
+	}
+	for _, n := range s.spares {
+		st.Octets += n
+	}
+	for _, n := range s.stateFiles {
+		st.Octets += n
+	}
+	st.InFlight = s.inFlight.Load()
+	st.LowSpace = s.room.low.Load()
+	st.Notes = append([]string(nil), st.Notes...)
+	return st
+}
+
+const maxNotes = 100
+
+// note keeps a sentence for Stats. mu is held.
+func (s *Store) note(text string) {
+	if len(s.stats.Notes) < maxNotes {
+		s.stats.Notes = append(s.stats.Notes, text)
+	}
+}
+
+// failed keeps err for Stats.
+func (s *Store) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.LastError = err.Error()
+}
+
+func (s *Store) path(name string) string { return filepath.Join(s.o.Dir, name) }
+
+func (s *Store) kick() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// errStorage is what a peer is told when the disk is full or memory is short.
+func errStorage(err error) error {
+	return mail.Fail(452, mail.Enhanced(4, 3, 1), "Insufficient system storage", err)
+}
+
+// errLocal is what a peer is told about any other failure, "451 4.3.0".
+func errLocal(err error) error {
+	if vfs.IsNoSpace(err) {
+		return errStorage(err)
+	}
+	var e *mail.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return mail.Fail(451, mail.Enhanced(4, 3, 0), "Requested action aborted: local error in processing", err)
+}

@@ -1,0 +1,264 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// Open opens the spool in o.Dir, or makes an empty one. It recovers what a crash or damage has left; what
+// was wrong is in Stats. It fails only if the folder is in use by another process, belongs to a later version, or
+// cannot be read or written.
+func Open(o Options) (*Store, error) {
+	if o.Dir == "" {
+		return nil, errors.New("spool: no folder")
+	}
+	s := newStore(o.withDefaults())
+	if err := s.makeDir(); err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	lock, err := s.fs.Lock(s.path(lockName))
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, fmt.Errorf("spool: the queue folder %s is in use by another process", o.Dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("spool: %w", err)
+	}
+	s.lock = lock
+	err = s.checkFormat()
+	if err == nil {
+		err = s.recover()
+	}
+	if err != nil {
+		s.closeFiles()
+		lock.Close()
+		return nil, fmt.Errorf("spool: %s: %w", o.Dir, err)
+	}
+	go s.maintain()
+	s.kick()
+	return s, nil
+}
+
+func newStore(o Options) *Store {
+	s := &Store{
+		o: o, fs: o.FS,
+		segs: map[uint32]*segment{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{},
+		nextSeg: 1, nextState: 1,
+		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
+	}
+	s.led.L = &s.cmu
+	return s
+}
+
+// makeDir makes the folder. Its name is durable, and those of its parents, also if a process that died made
+// them.
+func (s *Store) makeDir() error {
+	if info, err := s.fs.Stat(s.o.Dir); err != nil || !info.IsDir {
+		if err := s.fs.MkdirAll(s.o.Dir); err != nil {
+			return err
+		}
+	}
+	dir := filepath.Clean(s.o.Dir)
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		// What we may not open we have not made.
+		if err := s.fs.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFormat reads the version of the folder, and writes it if it is missing or damaged.
+func (s *Store) checkFormat() error {
+	name := s.path(formatName)
+	b, err := s.readSmall(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		v := parseFormat(b)
+		if v == formatVersion {
+			return nil
+		}
+		if v != 0 {
+			return fmt.Errorf("the folder has format %d, and this program knows up to %d: it was written by a later version", v, formatVersion)
+		}
+		s.note("the file " + formatName + " was damaged and has been written anew")
+	}
+	tmp := name + tmpSuffix
+	if err := s.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := s.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(formatLine(formatVersion)), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := s.fs.Rename(tmp, name); err != nil {
+		return err
+	}
+	return s.fs.SyncDir(s.o.Dir)
+}
+
+// readSmall reads up to 4 KB of a file.
+func (s *Store) readSmall(name string) ([]byte, error) {
+	f, err := s.fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, 4096)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+// Close implements spool.Store. Commits that were begun come to their end. With an error something may not have
+// been written down that the next opening would like to know, and has to find out.
+func (s *Store) Close() error {
+	s.cmu.Lock()
+	if s.closed {
+		s.cmu.Unlock()
+		return nil
+	}
+	s.closed = true
+	for s.leading {
+		s.led.Wait()
+	}
+	s.cmu.Unlock()
+	close(s.quit)
+	<-s.idle
+	err := s.finish()
+	s.jmu.Lock()
+	s.jclosed = true
+	if s.journal != nil {
+		err = errors.Join(err, s.journal.f.Sync(), s.journal.f.Close())
+		s.journal = nil
+	}
+	s.jmu.Unlock()
+	s.closeFiles()
+	return errors.Join(err, s.lock.Close())
+}
+
+// finish takes a last checkpoint, so that the next opening has nothing to do, and removes what may go.
+func (s *Store) finish() error {
+	s.ids.mu.Lock()
+	s.ids.limit = s.ids.last // nobody is given more, but who reserves anew
+	s.ids.mu.Unlock()
+	segs, bodies, _ := s.takeTrash()
+	err := s.checkpoint()
+	_, rerr := s.removeTrash(segs, bodies, err == nil)
+	return errors.Join(err, rerr)
+}
+
+// closeFiles closes the segments. Bodies that are still open read no more.
+func (s *Store) closeFiles() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+	for _, g := range s.segs {
+		if g.f != nil {
+			g.f.Close()
+			g.f = nil
+		}
+	}
+	for _, g := range s.trash {
+		if g.f != nil {
+			g.f.Close()
+			g.f = nil
+		}
+	}
+}
+
+// listing is what the folder holds.
+type listing struct {
+	segs, journals, chks []fileID // by number
+	bodies               map[mail.QueueID]int64
+}
+
+// list reads the folder and removes what was being written.
+func (s *Store) list() (l listing, err error) {
+	names, err := s.fs.ReadDir(s.o.Dir)
+	if err != nil {
+		return l, err
+	}
+	l.bodies = map[mail.QueueID]int64{}
+	for _, name := range names {
+		if base, tmp := strings.CutSuffix(name, tmpSuffix); tmp {
+			if _, ours := parseName(base); ours || base == formatName {
+				if err := s.removeFile(name); err != nil {
+					return l, err
+				}
+			}
+			continue
+		}
+		info, err := s.fs.Stat(s.path(name))
+		if err != nil {
+			return l, err
+		}
+		if id, ok := parseBodyName(name); ok {
+			l.bodies[id] = info.Size
+			continue
+		}
+		if isSpareName(name) {
+			s.spares[name] = info.Size
+			continue
+		}
+		id, ok := parseName(name)
+		if !ok {
+			continue
+		}
+		switch id.kind {
+		case kindSegment:
+			l.segs = append(l.segs, id)
+		case kindJournal:
+			l.journals = append(l.journals, id)
+		case kindCheckpoint:
+			l.chks = append(l.chks, id)
+		}
+		if id.kind != kindSegment {
+			s.stateFiles[id] = info.Size
+		}
+	}
+	l.journals, err = s.dropUnbegun(l.journals)
+	return l, err // sorted: names have their numbers in equal width
+}
+
+// dropUnbegun removes journals whose making failed, and which have the number of another therefore.
+func (s *Store) dropUnbegun(ids []fileID) (out []fileID, err error) {
+	for _, id := range ids {
+		k := len(out)
+		if k == 0 || out[k-1].num != id.num {
+			out = append(out, id)
+			continue
+		}
+		drop := id
+		if s.stateFiles[out[k-1]] < s.stateFiles[id] {
+			drop, out[k-1] = out[k-1], id
+		}
+		if s.stateFiles[drop] > headerSize {
+			out = append(out, drop)
+			continue
+		}
+		delete(s.stateFiles, drop)
+		if err := s.removeFile(drop.name()); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

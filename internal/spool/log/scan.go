@@ -1,0 +1,232 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/mailroot/mailroot/internal/mail"
+)
+
+// found is a record that the scan has found.
+type found struct {
+	off int64
+	record
+	unknown bool // version
+}
+
+// scan enters the records of g from off on. It reads the octets of messages only where no later
+// record says that they were synced.
+func (r *recovery) scan(g *segment, from int64) error {
+	recs, gaps, err := walk(g.f, g.id, from, g.size)
+	if err != nil {
+		return fmt.Errorf("%s: %w", g.id.name(), err)
+	}
+	var durable int64
+	for _, rec := range recs {
+		durable = max(durable, int64(rec.durable))
+	}
+	unsynced := false
+	for _, rec := range recs {
+		r.maxID = max(r.maxID, rec.id)
+		if rec.unknown {
+			r.putRecord(g, rec.off, rec.length(), rec.id, fmt.Sprintf("record of version %d, kind %d: not known here", rec.version, rec.kind), false)
+			continue
+		}
+		env, err := readEnvelope(g.f, &rec.record, rec.off)
+		if err == nil && len(env.Recipients) == 0 {
+			err = fmt.Errorf("%w: no recipients", errDamage)
+		}
+		torn := rec.off+rec.length() > durable
+		if err == nil && torn {
+			err = r.checkOctets(g, &rec)
+		}
+		switch {
+		case errors.Is(err, errDamage):
+			r.putRecord(g, rec.off, rec.length(), rec.id, err.Error(), torn || r.elsewhere(g, rec.id))
+		case err != nil:
+			return fmt.Errorf("%s: %w", g.id.name(), err)
+		default:
+			r.take(g, &rec, env, torn)
+			unsynced = unsynced || torn
+		}
+	}
+	for _, gap := range gaps {
+		r.gap(g, gap, gap.off >= durable)
+	}
+	if unsynced {
+		if err := r.syncSegment(g); err != nil {
+			r.stats.LastError = err.Error() // it was not acknowledged: no reason not to start
+		}
+	}
+	return nil
+}
+
+// syncSegment makes durable what was taken although its sync may never have happened: only the process
+// may have died.
+func (r *recovery) syncSegment(g *segment) error {
+	f, err := r.fs.OpenReadWrite(r.path(g.id.name()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// elsewhere reports whether another segment holds the message, which was to be moved.
+func (r *recovery) elsewhere(g *segment, id mail.QueueID) bool {
+	m := r.x.find(id)
+	return m != nil && m.seg != g.id.num && r.segs[m.seg] != nil
+}
+
+func (r *recovery) checkOctets(g *segment, rec *found) error {
+	if rec.kind == recordInline {
+		return checkSum(context.Background(), g.f, rec.off+headerSize, rec.size, rec.crc)
+	}
+	f, err := r.fs.Open(r.path(bodyName(rec.id)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the message may be done, which is not known yet
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return checkSum(context.Background(), f, 0, rec.size, rec.crc)
+}
+
+// take enters a record that is whole; if the message is known the record is a copy of it.
+func (r *recovery) take(g *segment, rec *found, env *mail.Envelope, verified bool) {
+	m := r.x.find(rec.id)
+	if m == nil {
+		r.enter(g, rec.off, &rec.record, env, verified)
+		return
+	}
+	if m.seg == g.id.num && m.off == uint32(rec.off) || int(m.n) != len(env.Recipients) {
+		return
+	}
+	m.seg, m.off, m.length, m.verified = g.id.num, uint32(rec.off), uint32(rec.length()), verified
+}
+
+// walk finds the records between from and size, and what lies between them. It reads headers only.
+func walk(f io.ReaderAt, id fileID, from, size int64) (recs []found, gaps []gap, err error) {
+	for off := from; off < size; {
+		rec, ok, err := recordAt(f, id, off, size)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ok {
+			recs = append(recs, rec)
+			off += rec.length()
+			continue
+		}
+		next, err := nextRecord(f, id, off+recordAlign, size)
+		if err != nil {
+			return nil, nil, err
+		}
+		gaps = append(gaps, gap{off: off, length: next - off, tail: next == size})
+		off = next
+	}
+	return recs, gaps, nil
+}
+
+// recordAt reads the header at off; ok is false if there is no record that fits into the file.
+func recordAt(f io.ReaderAt, id fileID, off, size int64) (rec found, ok bool, err error) {
+	h, err := readRecord(f, id, off)
+	rec = found{off: off, record: h, unknown: errors.Is(err, errUnknownVersion)}
+	switch {
+	case err == nil || rec.unknown:
+		return rec, rec.length() <= size-off, nil
+	case errors.Is(err, errDamage):
+		return rec, false, nil
+	}
+	return rec, false, err
+}
+
+// nextRecord returns where the next record begins, from off on, or size.
+func nextRecord(f io.ReaderAt, id fileID, off, size int64) (int64, error) {
+	b := blocks{f: f, size: size, salt: id.salt, base: off}
+	for {
+		at, err := b.search(off)
+		if err != nil {
+			return 0, err
+		}
+		if at < 0 {
+			return size, nil
+		}
+		if _, ok, err := recordAt(f, id, at, size); ok || err != nil {
+			return at, err
+		}
+		off = at + 1
+	}
+}
+
+// gap deals with octets of g that are no record. torn says that they were never acknowledged, as far as
+// can be known.
+func (r *recovery) gap(g *segment, p gap, torn bool) {
+	rec, err := readRecord(g.f, g.id, p.off)
+	short := err == nil && rec.length() > g.size-p.off
+	if torn && (short || r.zeros(g, p)) {
+		// The write had not come to its end.
+		r.stats.Torn++
+		r.note(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
+		return
+	}
+	if torn && p.tail && g.reused && !r.ours(g, p.off) {
+		return // the file's former life
+	}
+	r.putRecord(g, p.off, p.length, 0, "no record can be read here", torn)
+}
+
+// ours reports whether a record of g was begun at off, even if the salt that it begins with is damaged.
+func (r *recovery) ours(g *segment, off int64) bool {
+	var b [headerSize]byte
+	n, _ := g.f.ReadAt(b[:], off)
+	if le.Uint64(b[:]) == g.id.salt {
+		return true
+	}
+	le.PutUint64(b[:], g.id.salt)
+	_, err := parseRecord(b[:n], g.id)
+	return err == nil || errors.Is(err, errUnknownVersion)
+}
+
+func (r *recovery) zeros(g *segment, p gap) bool {
+	buf := make([]byte, min(p.length, 1<<20))
+	for at := int64(0); at < p.length; {
+		n, err := g.f.ReadAt(buf[:min(int64(len(buf)), p.length-at)], p.off+at)
+		if n == 0 || strings.Trim(string(buf[:n]), "\x00") != "" {
+			return n == 0 && errors.Is(err, io.EOF)
+		}
+		at += int64(n)
+	}
+	return true
+}
+
+// putRecord puts a part of g into quarantine. If that fails the next opening looks at it again.
+func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, reason string, torn bool) {
+	reason = fmt.Sprintf("%s, %d octets at %d: %s", g.id.name(), length, off, reason)
+	if id != 0 {
+		reason = fmt.Sprintf("message %v: %s", id, reason)
+	}
+	if torn {
+		r.stats.Torn++
+		reason += " (unfinished, as far as can be known)"
+	} else {
+		r.damaged = true
+		r.stats.Quarantined++
+		r.stats.Lost++
+	}
+	r.note(reason)
+	f, err := r.pin(g)
+	if err == nil {
+		g.pins--
+		err = r.putAside(f, off, length, recordName(g.id, off, id), reason)
+	}
+	if err != nil {
+		r.stats.LastError = err.Error()
+		if g.again == 0 || off < g.again {
+			g.again = off
+		}
+	}
+}

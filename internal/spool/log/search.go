@@ -1,0 +1,306 @@
+package log
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
+)
+
+// Load implements spool.Store. The list of ids was made by the opening and goes when it has been read to
+// its end.
+func (s *Store) Load(ctx context.Context, shard int, after spool.Cursor, n int) ([]mail.Pending, spool.Cursor, error) {
+	if shard != 0 {
+		return nil, 0, spool.ErrFenced
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, 0, err
+	}
+	if n <= 0 {
+		n = 1000
+	}
+	out := make([]mail.Pending, 0, n)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.loading == nil { // again, after it was read to its end
+		s.loading = s.waitingAtOpening()
+	}
+	i, found := slices.BinarySearch(s.loading, after)
+	if found {
+		i++
+	}
+	for ; i < len(s.loading); i++ {
+		if len(out) >= n {
+			return out, s.loading[i-1], nil
+		}
+		if m := s.x.find(s.loading[i]); m != nil {
+			out = s.appendPending(out, m)
+		}
+	}
+	s.loading = nil
+	return out, 0, nil
+}
+
+// appendPending appends the recipients of m that wait. mu is held.
+func (s *Store) appendPending(dst []mail.Pending, m *message) []mail.Pending {
+	for i, r := range s.x.recipients(m) {
+		if r.flags&rcptDone == 0 {
+			dst = append(dst, mail.Pending{
+				ID: m.id, Rcpt: i, Domain: s.x.domains.names[r.domain], Size: m.size, Arrived: fromMillis(m.arrived),
+				Attempts: int(r.attempts), Due: fromMillis(r.due), Held: r.flags&rcptHeld != 0, Null: m.null,
+			})
+		}
+	}
+	return dst
+}
+
+func (s *Store) waitingAtOpening() (ids []mail.QueueID) {
+	for id, slot := range s.x.byID {
+		if id <= s.opened && s.x.at(slot).live > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// maxExamined is how many envelopes one Search or one step of Change reads at most.
+const maxExamined = 4096
+
+// Search implements spool.Store. Ids, times, domains and states are looked at in memory, the
+// rest in the envelopes of those messages that are left.
+func (s *Store) Search(ctx context.Context, q spool.Query, before spool.Cursor, n int) ([]spool.Entry, spool.Cursor, error) {
+	if n <= 0 {
+		n = 100
+	}
+	look := n
+	if q.NeedsEnvelope() {
+		look = max(n, maxExamined)
+	}
+	ids, err := s.candidates(ctx, &q, before, look)
+	if err != nil {
+		return nil, 0, err
+	}
+	notes := notes{s: s}
+	defer notes.close()
+	var out []spool.Entry
+	for i, id := range ids {
+		e, ok, err := s.entry(ctx, &q, id, &notes)
+		if err != nil {
+			return out, 0, err
+		}
+		if !ok {
+			continue
+		}
+		if out = append(out, e); len(out) == n && (i+1 < len(ids) || len(ids) == look) {
+			return out, id, nil
+		}
+	}
+	if len(ids) < look { // there are no more
+		return out, 0, nil
+	}
+	return out, ids[len(ids)-1], nil
+}
+
+// entry reads a candidate; ok is false if it does not match, or is gone.
+func (s *Store) entry(ctx context.Context, q *spool.Query, id mail.QueueID, n *notes) (e spool.Entry, ok bool, err error) {
+	env, err := s.Envelope(ctx, id)
+	if errors.Is(err, spool.ErrNotFound) {
+		return e, false, nil
+	}
+	if err != nil || !q.MatchMessage(env) {
+		return e, false, err
+	}
+	status, _, _ := s.statusOf(id)
+	match := func(r spool.RecipientStatus) bool {
+		return r.Rcpt < len(env.Recipients) && q.MatchRecipient(&env.Recipients[r.Rcpt], r.State)
+	}
+	if !slices.ContainsFunc(status, match) {
+		return e, false, nil
+	}
+	if status, err = s.status(ctx, id, n); errors.Is(err, spool.ErrNotFound) {
+		return e, false, nil
+	}
+	return spool.Entry{Envelope: env, Recipients: status}, err == nil, err
+}
+
+// candidates returns up to n ids below before, the largest first, that match as far as the index knows.
+func (s *Store) candidates(ctx context.Context, q *spool.Query, before mail.QueueID, n int) ([]mail.QueueID, error) {
+	f := filter{q: q, before: before, domains: map[uint32]bool{}, keep: n}
+	if len(q.IDs) > 0 {
+		s.mu.Lock()
+		for _, id := range q.IDs {
+			if m := s.x.find(id); m != nil && f.match(&s.x, m) {
+				f.ids = append(f.ids, id)
+			}
+		}
+		s.mu.Unlock()
+		slices.Sort(f.ids)
+		f.ids = slices.Compact(f.ids)
+		return f.largest(), ctx.Err()
+	}
+	for i := 0; s.eachSlab(i, func(slab []message) {
+		clear(f.domains) // the numbers may have come to other domains
+		for k := range slab {
+			if m := &slab[k]; m.id != 0 && f.match(&s.x, m) {
+				f.add(m.id)
+			}
+		}
+	}); i++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return f.largest(), ctx.Err()
+}
+
+// filter collects the ids of messages that match as far as the index knows.
+type filter struct {
+	q       *spool.Query
+	before  mail.QueueID
+	domains map[uint32]bool // those that were compared
+	keep    int
+	ids     []mail.QueueID
+	least   mail.QueueID // none below it is wanted any more
+}
+
+func (f *filter) match(x *index, m *message) bool {
+	if f.before != 0 && m.id >= f.before || m.id < f.least || !f.q.MatchArrived(fromMillis(m.arrived)) {
+		return false
+	}
+	for _, r := range x.recipients(m) {
+		if f.q.MatchState(r.state()) && f.matchDomain(x, r.domain) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *filter) matchDomain(x *index, d uint32) bool {
+	if f.q.Domain == "" {
+		return true
+	}
+	ok, known := f.domains[d]
+	if !known {
+		ok = spool.Match(f.q.Domain, x.domains.names[d])
+		f.domains[d] = ok
+	}
+	return ok
+}
+
+// add keeps id. When twice as many have come as are wanted, the smaller half goes.
+func (f *filter) add(id mail.QueueID) {
+	if f.ids = append(f.ids, id); len(f.ids) >= 2*f.keep+64 {
+		f.ids = f.largest()
+		f.least = f.ids[len(f.ids)-1]
+	}
+}
+
+// largest returns the keep largest ids, the largest first.
+func (f *filter) largest() []mail.QueueID {
+	slices.SortFunc(f.ids, func(a, b mail.QueueID) int { return cmp.Compare(b, a) })
+	return f.ids[:min(f.keep, len(f.ids))]
+}
+
+// Change implements spool.Store.
+func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action) (touched int, err error) {
+	if a.Kind < spool.Delete || a.Kind > spool.Retry {
+		return 0, errors.New("spool: unknown action")
+	}
+	q := sel.Query
+	if !sel.All && isZero(&q) {
+		return 0, nil
+	}
+	for before := mail.QueueID(0); ; {
+		ids, err := s.candidates(ctx, &q, before, maxExamined)
+		if err != nil {
+			return touched, err
+		}
+		for chunk := range slices.Chunk(ids, 256) {
+			n, err := s.changeSome(ctx, &q, chunk, a)
+			touched += n
+			if err != nil {
+				return touched, err
+			}
+		}
+		if len(ids) < maxExamined {
+			return touched, nil
+		}
+		before = ids[len(ids)-1]
+	}
+}
+
+func isZero(q *spool.Query) bool {
+	return len(q.IDs) == 0 && len(q.States) == 0 && q.Before.IsZero() && q.After.IsZero() &&
+		q.Domain == "" && !q.NeedsEnvelope()
+}
+
+// changeSome does the action to the recipients of these messages that match.
+func (s *Store) changeSome(ctx context.Context, q *spool.Query, ids []mail.QueueID, a spool.Action) (int, error) {
+	var changes []mail.Change
+	for _, id := range ids {
+		var err error
+		if changes, err = s.appendChanges(ctx, changes, q, id, a.Kind); err != nil {
+			return 0, err
+		}
+	}
+	done, err := s.record(changes)
+	touched := 0
+	for i := range done {
+		if i == 0 || done[i].ID != done[i-1].ID || done[i].Rcpt != done[i-1].Rcpt {
+			touched++
+		}
+	}
+	if a.Each != nil && len(done) > 0 {
+		a.Each(done)
+	}
+	return touched, err
+}
+
+// appendChanges appends what the action means for the recipients of one message that match.
+func (s *Store) appendChanges(ctx context.Context, dst []mail.Change, q *spool.Query, id mail.QueueID, kind spool.ActionKind) ([]mail.Change, error) {
+	var env *mail.Envelope
+	if q.NeedsEnvelope() || q.Domain != "" {
+		var err error
+		if env, err = s.Envelope(ctx, id); errors.Is(err, spool.ErrNotFound) {
+			return dst, nil
+		} else if err != nil {
+			return dst, err
+		}
+		if !q.MatchMessage(env) {
+			return dst, nil
+		}
+	}
+	status, _, _ := s.statusOf(id)
+	for i := range status {
+		r := &status[i]
+		if r.State == spool.Done || !q.MatchState(r.State) || env != nil && !q.MatchRecipient(&env.Recipients[i], r.State) {
+			continue
+		}
+		c := mail.Change{ID: id, Rcpt: i}
+		switch kind {
+		case spool.Delete:
+			c.Kind = mail.ChangeDone
+		case spool.Hold:
+			if r.State == spool.Held {
+				continue
+			}
+			c.Kind = mail.ChangeHold
+		case spool.Release:
+			if r.State != spool.Held {
+				continue
+			}
+			c.Kind = mail.ChangeRelease
+		case spool.Retry:
+			if r.State == spool.Held {
+				dst = append(dst, mail.Change{ID: id, Rcpt: i, Kind: mail.ChangeRelease})
+			}
+			c.Kind, c.Attempts = mail.ChangeDefer, r.Attempts
+		}
+		dst = append(dst, c)
+	}
+	return dst, nil
+}

@@ -1,0 +1,77 @@
+package log
+
+import (
+	"maps"
+	"time"
+)
+
+// maxSpares is the number of segments that are kept to be written over.
+const maxSpares = 2
+
+// spareTime is how long spares are kept when no mail comes in.
+const spareTime = time.Minute
+
+// takeSpare returns the name and size of a spare segment, which is no spare any more, or "".
+func (s *Store) takeSpare() (name string, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, size = range s.spares {
+		delete(s.spares, name)
+		return name, size
+	}
+	return "", 0
+}
+
+// spareOrRemove does away with the file of a segment that is empty: it becomes a spare, if one is wanted and
+// the file is of use, or is removed.
+func (s *Store) spareOrRemove(g *segment) error {
+	size := g.onDisk()
+	s.mu.Lock()
+	keep := len(s.spares) < maxSpares && size >= s.o.SegmentSize && size <= 2*s.o.SegmentSize && !g.dead
+	s.mu.Unlock()
+	if !keep || s.room.low.Load() {
+		return s.removeFile(g.id.name())
+	}
+	name := spareName(g.id.salt)
+	if err := s.fs.Rename(s.path(g.id.name()), s.path(name)); err != nil {
+		return s.removeFile(g.id.name())
+	}
+	s.mu.Lock()
+	s.spares[name] = size
+	s.mu.Unlock()
+	return nil
+}
+
+// dropSpares removes the spares.
+func (s *Store) dropSpares() error {
+	s.mu.Lock()
+	spares := maps.Clone(s.spares)
+	clear(s.spares)
+	s.mu.Unlock()
+	var err error
+	for name, size := range spares {
+		if e := s.removeFile(name); e != nil {
+			err = e
+			s.mu.Lock()
+			s.spares[name] = size
+			s.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// tendSpares removes the spares when no mail has come for a while; again says that it is too early.
+func (s *Store) tendSpares() (again bool, err error) {
+	s.mu.Lock()
+	n, commits := len(s.spares), s.stats.Commits
+	s.mu.Unlock()
+	if n == 0 {
+		return false, nil
+	}
+	if now := time.Now(); commits != s.spareCommits || s.spareSince.IsZero() {
+		s.spareCommits, s.spareSince = commits, now
+	} else if now.Sub(s.spareSince) >= spareTime {
+		return false, s.dropSpares()
+	}
+	return true, nil
+}
