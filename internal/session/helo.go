@@ -1,0 +1,36 @@
+package session
+
+import "context"
+
+// maxHelo bounds the name that is kept (RFC 5321 §4.5.3.1.2); the record has more of it.
+const maxHelo = 255
+
+// helo handles HELO (RFC 5321 §4.1.1.1).
+func (s *session) helo(_ context.Context, arg string) reply {
+	if r, ok := s.greet(arg, false); !ok {
+		return r
+	}
+	return reply{text: sayHello, arg: s.clientAddr()}
+}
+
+// greet takes a greeting. Anything is taken for a name: much of what talks to a relay does not
+// know its own (bad input E5). The classic voice even does without.
+func (s *session) greet(arg string, esmtp bool) (reply, bool) {
+	if arg == "" && s.o.Voice != Classic {
+		return reply{text: sayNoName}, false
+	}
+	s.reset()
+	s.greeted = true
+	s.peer.Helo = arg[:min(len(arg), maxHelo)]
+	s.peer.ESMTP = esmtp
+	s.live.setPeer(&s.peer)
+	return reply{}, true
+}
+
+// clientAddr is the client's address in the reply to a greeting.
+func (s *session) clientAddr() string {
+	if a := s.peer.Remote.Addr(); a.IsValid() {
+		return a.String()
+	}
+	return "unknown"
+}
