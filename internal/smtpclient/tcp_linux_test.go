@@ -1,0 +1,3 @@
+package smtpclient
+
+const copiesInKernel = true
