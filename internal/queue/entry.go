@@ -1,0 +1,169 @@
+package queue
+
+import "github.com/mailroot/mailroot/internal/mail"
+
+// state is where a recipient stands. It decides which list its next and prev belong to.
+type state uint8
+
+const (
+	stateFree     state = iota // the entry is in no use; next leads to another such
+	stateReady                 // in the ready queue of its hop
+	stateDeferred              // in the timer wheel
+	stateHeld                  // in no list
+	stateFlight                // in a batch that a run has
+	stateFailing               // waits for, or is in, a report of non-delivery that no run makes
+	states        = iota
+)
+
+// What happens to a recipient when it comes back from its flight or its report.
+const (
+	flagDelete uint8 = 1 << iota // it is forgotten
+	flagHold                     // it is held
+	flagCached                   // it is counted as a user of the envelope in the cache
+)
+
+// entry is one waiting recipient: 64 octets, no pointers, so that the garbage collector passes
+// over a million of them. Index 0 stands for none in all links.
+type entry struct {
+	id      mail.QueueID
+	due     int64  // deferred: when, in the queue's time
+	rcpt    uint32 // index into Envelope.Recipients
+	next    uint32 // in the list of its state
+	prev    uint32
+	msgNext uint32 // other waiting recipients of the message
+	msgPrev uint32
+	hop     uint32 // index of its hop, 0 for none
+	domain  uint32 // index of its domain
+	reply   uint32 // index of its last reply, 0 if it is not kept here
+	arrived uint32 // seconds since 1970
+	size    uint32 // octets of the message; what is larger counts as 4 GB
+	// attempts made so far.
+	attempts uint16
+	group    uint16 // sender group: recipients of one group queue in order
+	state    state
+	flags    uint8
+}
+
+const (
+	chunkBits = 10
+	chunkSize = 1 << chunkBits
+)
+
+type chunk [chunkSize]entry
+
+// What the queue keeps of its memory when it has become empty.
+const (
+	largeMap  = 1 << 16 // messages
+	fewChunks = 1 << 6  // chunks of entries
+)
+
+// slab holds the entries. They never move; what is given back is used again, and when nothing is in
+// use the memory is let go.
+type slab struct {
+	chunks []*chunk
+	free   uint32
+	used   int
+}
+
+// at returns the entry with index i.
+func (s *slab) at(i uint32) *entry { return &s.chunks[i>>chunkBits][i&(chunkSize-1)] }
+
+// take returns a zero entry.
+func (s *slab) take() (uint32, *entry) {
+	if s.free == 0 {
+		s.grow()
+	}
+	i := s.free
+	e := s.at(i)
+	s.free = e.next
+	*e = entry{}
+	s.used++
+	return i, e
+}
+
+// grow adds a chunk and links its entries so that they are used in order.
+func (s *slab) grow() {
+	c := new(chunk)
+	base := uint32(len(s.chunks)) << chunkBits
+	s.chunks = append(s.chunks, c)
+	for k := chunkSize - 1; k >= 0; k-- {
+		if base == 0 && k == 0 {
+			break // index 0 means none
+		}
+		c[k].next = s.free
+		s.free = base + uint32(k)
+	}
+}
+
+// give takes an entry back.
+func (s *slab) give(i uint32) {
+	e := s.at(i)
+	*e = entry{next: s.free}
+	s.free = i
+	s.used--
+	if s.used == 0 && len(s.chunks) > fewChunks {
+		*s = slab{}
+	}
+}
+
+// link puts the entry at the head of its message's chain.
+func (q *Queue) link(i uint32, e *entry) {
+	head := q.messages[e.id]
+	e.msgNext = head
+	if head != 0 {
+		q.entries.at(head).msgPrev = i
+	}
+	q.messages[e.id] = i
+	if len(q.messages) == 1 || q.oldest != 0 && e.id < q.oldest {
+		q.oldest = e.id
+	}
+	q.peak = max(q.peak, len(q.messages))
+}
+
+// enter gives an entry a new state and counts it there.
+func (q *Queue) enter(e *entry, s state) {
+	h := q.hops.at(e.hop)
+	h.n[e.state]--
+	q.total[e.state]--
+	e.state = s
+	h.n[s]++
+	q.total[s]++
+}
+
+// detach takes an entry out of the list of its state.
+func (q *Queue) detach(e *entry) {
+	h := q.hops.at(e.hop)
+	switch e.state {
+	case stateReady:
+		h.pull(&q.entries, e)
+	case stateDeferred:
+		q.wheel.remove(&q.entries, e)
+	}
+	q.enter(e, stateFree)
+}
+
+// forget removes an entry that is in no list from its message, hop and domain, and frees it.
+func (q *Queue) forget(i uint32, e *entry) {
+	switch {
+	case e.msgPrev != 0:
+		q.entries.at(e.msgPrev).msgNext = e.msgNext
+	case e.msgNext != 0:
+		q.messages[e.id] = e.msgNext
+	default:
+		delete(q.messages, e.id)
+		if e.id == q.oldest {
+			q.oldest = 0
+		}
+		if len(q.messages) == 0 && q.peak > largeMap {
+			q.messages, q.peak = make(map[mail.QueueID]uint32), 0 // a map does not shrink
+		}
+	}
+	if e.msgNext != 0 {
+		q.entries.at(e.msgNext).msgPrev = e.msgPrev
+	}
+	q.uncache(e)
+	q.replies.drop(e.reply)
+	q.domains.drop(e.domain)
+	q.hops.release(e.hop)
+	q.entries.give(i)
+}
