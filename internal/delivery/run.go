@@ -1,0 +1,263 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/message"
+	"github.com/mailroot/mailroot/internal/smtpclient"
+)
+
+// run is one call of Run for a remote hop: one connection at a time.
+type run struct {
+	d    *Deliverer
+	hop  *mail.Hop // the one in use: that of the run, or its fallback
+	find *finder
+
+	at    target // the server that is connected or was last
+	again target // to be connected again before any other
+	tried int    // addresses
+
+	conn *smtpclient.Conn
+	stop func() bool // ends the watch over the context
+	tls  string
+
+	spoke  bool // some server answered in a transaction
+	last   bool // the run ends after this batch
+	a      attempt
+	out    smtpclient.Outcome
+	tx     smtpclient.Transaction
+	pos    []int // of each of tx.Rcpts in the batch
+	rcpts  []int
+	splice []message.Splice
+}
+
+func (d *Deliverer) runRemote(ctx context.Context, hop *mail.Hop, w mail.Work) {
+	r := &run{d: d, hop: hop, find: newFinder(d, hop)}
+	defer r.close()
+	for b := w.Next(0); b != nil; b = w.Next(max(d.o.Linger, 0)) {
+		w.Done(b, r.attempt(ctx, b))
+		if r.over(ctx) {
+			return
+		}
+	}
+}
+
+// over reports whether the run ends.
+func (r *run) over(ctx context.Context) bool {
+	limit := r.d.o.MessagesPerConnection
+	return r.last || r.conn == nil || !r.conn.Reusable() || limit > 0 && r.conn.Used() >= limit || ctx.Err() != nil
+}
+
+// close ends the connection politely.
+func (r *run) close() {
+	if r.conn != nil {
+		r.conn.Quit()
+		r.stop()
+		r.conn = nil
+	}
+}
+
+// drop ends a connection that is of no more use.
+func (r *run) drop() {
+	r.conn.Close()
+	r.stop()
+	r.conn = nil
+}
+
+// attempt sends one batch and returns a result for each recipient.
+func (r *run) attempt(ctx context.Context, b *mail.Batch) []mail.Result {
+	start := time.Now()
+	results := make([]mail.Result, len(b.Rcpts))
+	for i, k := range b.Rcpts {
+		results[i].ID, results[i].Rcpt = b.ID, k
+	}
+	r.a = attempt{b: b, results: results}
+	a := &r.a
+	r.deliver(ctx, a)
+	if a.body != nil {
+		_ = a.body.Close() // read only: nothing can be lost
+	}
+	*a = attempt{}
+	took := time.Since(start)
+	for i := range results {
+		results[i].Took = took
+	}
+	return results
+}
+
+// attempt is one batch in work. A result without an Outcome is still open.
+type attempt struct {
+	b       *mail.Batch
+	results []mail.Result
+	body    Body // nil until it is needed
+	sent    smtpclient.Body
+	unfit   *mail.Reply // why some server could not take the message as it is
+}
+
+// deliver goes from server to server, and at last to the fallback, until each recipient is
+// decided.
+func (r *run) deliver(ctx context.Context, a *attempt) {
+	for r.list(a) > 0 {
+		if r.conn == nil {
+			if t := r.connect(ctx); t != nil {
+				if r.fallback(t) {
+					continue
+				}
+				r.unreached(a, t)
+				return
+			}
+		}
+		if reply, ok := r.fits(a.b.Env); !ok {
+			if r.find.more() && r.tried < maxAddresses {
+				a.unfit = &reply
+				r.close()
+				continue
+			}
+			if r.fallback(&trouble{}) {
+				r.last = true
+				continue
+			}
+			r.rest(a, &trouble{outcome: mail.Failed, reply: reply, ours: true, host: r.at.host(), addr: r.at.addr, tls: r.tls})
+			return
+		}
+		if err := r.load(ctx, a); err != nil {
+			r.rest(a, localTrouble(err))
+			return
+		}
+		r.send(a)
+	}
+}
+
+// send runs one transaction with the current server for the recipients that are open.
+func (r *run) send(a *attempt) {
+	reused := r.conn.Used() > 0
+	r.tx = smtpclient.Transaction{Env: a.b.Env, Rcpts: r.rcpts, Body: a.sent}
+	r.conn.Send(&r.tx, &r.out)
+	if r.out.Answered || r.out.Sent {
+		r.spoke = true
+	}
+	if r.out.Err == nil {
+		r.judge(a)
+		if r.conn != nil && r.list(a) > 0 { // cannot be, and must not go round for ever
+			r.rest(a, localTrouble(errUndecided))
+		}
+		return
+	}
+	if reused && !r.out.Answered && !r.out.Sent && r.out.Local == nil {
+		// The server closed while the connection was idle. That is no attempt, and it cannot
+		// come twice: the new connection has not been idle.
+		r.again = r.at
+		r.drop()
+		return
+	}
+	r.find.why.add(serverTrouble(&r.at, r.tls, r.out.Err))
+	r.judge(a)
+	if r.conn != nil {
+		r.drop()
+	}
+}
+
+// list lists the recipients that are not decided and returns their number.
+func (r *run) list(a *attempt) int {
+	r.rcpts, r.pos = r.rcpts[:0], r.pos[:0]
+	for i := range a.results {
+		if a.results[i].Outcome == 0 {
+			r.rcpts = append(r.rcpts, a.b.Rcpts[i])
+			r.pos = append(r.pos, i)
+		}
+	}
+	return len(r.rcpts)
+}
+
+// fits reports whether the server can take the message as it is. REQUIRETLS also wants a way to
+// the server's name that nobody can have forged (RFC 8689 §4.2.1).
+func (r *run) fits(env *mail.Envelope) (mail.Reply, bool) {
+	if env.Sender.RequireTLS && !r.at.sure {
+		return mail.NewReply(550, mail.Enhanced(5, 7, 30), "REQUIRETLS support required: the mail exchanger is not authenticated"), false
+	}
+	return r.conn.Fits(env, r.rcpts)
+}
+
+// load opens the body.
+func (r *run) load(ctx context.Context, a *attempt) error {
+	if a.body != nil {
+		return nil
+	}
+	body, err := r.d.o.Body(ctx, a.b.ID)
+	if err != nil {
+		return err
+	}
+	a.body = body
+	a.sent, r.splice, err = r.d.outgoing(a.b.Env, body, r.splice)
+	return err
+}
+
+// outgoing returns the message as it leaves: with the edits that the settings ask for.
+func (d *Deliverer) outgoing(env *mail.Envelope, body Body, splices []message.Splice) (smtpclient.Body, []message.Splice, error) {
+	splices = splices[:0]
+	if d.o.CompleteHeader {
+		splices = message.Completions(splices, env.Content.Edits, env.DefaultDomain)
+	}
+	if len(splices) == 0 {
+		return body, splices, nil
+	}
+	spliced, err := message.NewSpliced(body, body.Size(), splices)
+	return spliced, splices, err
+}
+
+// fallback turns to the hop that takes over where direct delivery cannot be made. It reports
+// false if there is none, or if the domain said that it takes no mail.
+func (r *run) fallback(t *trouble) bool {
+	next := r.hop.Fallback
+	if next == nil || t.final || t == &shutTrouble {
+		return false
+	}
+	if r.conn != nil {
+		r.close()
+	}
+	r.hop, r.find, r.tried = next, newFinder(r.d, next), 0
+	return true
+}
+
+// unreached decides what is open when no server is left.
+func (r *run) unreached(a *attempt, t *trouble) {
+	if a.unfit != nil && t != &shutTrouble {
+		r.rest(a, &trouble{outcome: mail.Failed, reply: *a.unfit, ours: true, host: r.at.host(), addr: r.at.addr})
+		return
+	}
+	r.rest(a, t)
+	if r.spoke || t == &shutTrouble {
+		return
+	}
+	for _, i := range r.pos {
+		a.results[i].HopDown = true
+	}
+}
+
+// rest decides all that is open.
+func (r *run) rest(a *attempt, t *trouble) {
+	for _, i := range r.pos {
+		x := &a.results[i]
+		x.Outcome, x.Reply, x.Ours = t.outcome, t.reply, t.ours
+		x.Host, x.Addr, x.TLS = t.host, t.addr, t.tls
+	}
+}
+
+var errUndecided = errors.New("the transaction ended without a decision")
+
+// localTrouble is one on our side, such as a spool that cannot be read.
+func localTrouble(err error) *trouble {
+	t := &trouble{outcome: mail.Deferred, ours: true,
+		reply: mail.NewReply(451, mail.Enhanced(4, 3, 0), "The message could not be sent: "+short(err.Error()))}
+	var e *mail.Error
+	if errors.As(err, &e) {
+		t.reply = e.Reply
+		if e.Permanent() {
+			t.outcome = mail.Failed
+		}
+	}
+	return t
+}
