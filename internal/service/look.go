@@ -1,0 +1,79 @@
+package service
+
+import (
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/delivery"
+	"github.com/mailroot/mailroot/internal/queue"
+	"github.com/mailroot/mailroot/internal/record/accesslog"
+	"github.com/mailroot/mailroot/internal/route"
+	"github.com/mailroot/mailroot/internal/spool"
+)
+
+// What control needs to see of a virtual server. None of it changes anything by itself.
+
+// Name returns the name of the virtual server.
+func (v *Server) Name() string { return v.name }
+
+// Config returns the settings in force.
+func (v *Server) Config() *config.VirtualServer { return v.plan.Load().cfg }
+
+// FQDN returns the name that the server calls itself.
+func (v *Server) FQDN() string { return v.plan.Load().fqdn }
+
+// DefaultDomain returns the default domain in force.
+func (v *Server) DefaultDomain() string { return v.plan.Load().defaultDomain }
+
+// Warnings returns what an administrator should know about the configuration in force.
+func (v *Server) Warnings() []string { return v.plan.Load().warnings }
+
+// Routes returns the routes in force.
+func (v *Server) Routes() *route.Table { return v.plan.Load().table }
+
+// Deliverer returns the deliverer in force, to be asked, not run.
+func (v *Server) Deliverer() *delivery.Deliverer { return v.plan.Load().deliver }
+
+// Store returns the spool.
+func (v *Server) Store() spool.Store { return v.store }
+
+// Queue returns the queue.
+func (v *Server) Queue() *queue.Queue { return v.queue }
+
+// Inbound are the figures of client connections.
+type Inbound struct {
+	Connections int    // open now
+	Accepted    uint64 // since the start
+	Refused     uint64 // over the limit, since the start
+	Messages    int64  // taken by SMTP since the start
+}
+
+// Inbound returns the figures of client connections.
+func (v *Server) Inbound() Inbound {
+	s := v.listener.Counts()
+	return Inbound{Connections: s.Current, Accepted: s.Accepted, Refused: s.Refused, Messages: v.sessions.received()}
+}
+
+// Binding is one address that is listened on.
+type Binding struct {
+	Address string // as bound, with the real port
+	TLS     config.BindingTLS
+	Offered bool // STARTTLS or implicit TLS works: there is a certificate
+}
+
+// Bindings returns the addresses that are listened on.
+func (v *Server) Bindings() []Binding {
+	p := v.plan.Load()
+	out := make([]Binding, len(p.cfg.Bindings))
+	for i, b := range p.cfg.Bindings {
+		out[i] = Binding{Address: b.Address, TLS: b.TLS, Offered: p.sessions[b.Address].TLS != nil}
+	}
+	return out
+}
+
+// Log returns the figures of the transaction log, and whether there is one.
+func (v *Server) Log() (accesslog.Stats, bool) {
+	l := v.access.Load()
+	if l == nil {
+		return accesslog.Stats{}, false
+	}
+	return l.Stats(), true
+}

@@ -1,0 +1,272 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/dns"
+	"github.com/mailroot/mailroot/internal/keyring"
+	"github.com/mailroot/mailroot/internal/listen"
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/queue"
+	"github.com/mailroot/mailroot/internal/record/accesslog"
+	"github.com/mailroot/mailroot/internal/session"
+	"github.com/mailroot/mailroot/internal/spool"
+	spoollog "github.com/mailroot/mailroot/internal/spool/log"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// Server is one virtual server: its parts, from the listener to the deliverer.
+type Server struct {
+	name     string
+	log      *slog.Logger
+	fs       vfs.FS
+	dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network
+	hostName func() string                                                        // looked up once, when it is needed
+
+	plan     atomic.Pointer[plan]
+	store    spool.Store
+	queue    *queue.Queue
+	listener *listen.Listener
+	access   atomic.Pointer[accesslog.Log] // nil: logging is off
+	keys     *keyring.Ring
+
+	sessions sessions
+	conns    atomic.Uint64
+	refusing atomic.Bool // the spool takes no mail
+}
+
+// openServer opens the spool and makes the parts. Nothing listens or is delivered before start.
+func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer) (*Server, error) {
+	v := &Server{name: c.Name, log: o.Log, fs: vfs.OS{}, dial: o.Dial, hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New()}
+	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs})
+	if err != nil {
+		return nil, err
+	}
+	v.store = store
+	v.queue = queue.New(queue.Options{
+		Settings: v.queueSettings(c),
+		Store:    store,
+		Gone:     func(err error) bool { return errors.Is(err, spool.ErrNotFound) },
+		Run: func(ctx context.Context, hop *mail.Hop, w mail.Work) {
+			v.plan.Load().deliver.Run(ctx, hop, w)
+		},
+		Report: v.report,
+		Events: v.queueEvents(),
+	})
+	p, err := v.newPlan(cfg, c)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	v.plan.Store(p)
+	v.listener, err = listen.New(listen.Options{
+		Bindings: listenBindings(c),
+		Limit:    c.Connections.InboundLimit,
+		Handle:   v.handle,
+		Refuse:   v.refuse,
+		Trouble:  v.listenTrouble,
+		Listen:   o.Listen,
+	})
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return v, nil
+}
+
+// queueSettings completes the settings with the route of the plan in force.
+func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
+	s := queueSettings(c)
+	s.Route = func(domain string) (*mail.Hop, error) { return v.plan.Load().table.Hop(domain) }
+	return s
+}
+
+// start begins to deliver and then to listen.
+func (v *Server) start(ctx context.Context) error {
+	v.openLog(v.plan.Load().cfg)
+	v.queue.Start(context.WithoutCancel(ctx))
+	if err := v.listener.Start(ctx); err != nil {
+		return errors.Join(err, v.stop(ctx))
+	}
+	for _, w := range v.plan.Load().warnings {
+		v.log.Warn(w, "server", v.name)
+	}
+	return nil
+}
+
+// stop ends the parts in the order of the flow: no new mail, then no new deliveries, then the store.
+// What is under way may finish until ctx ends.
+func (v *Server) stop(ctx context.Context) error {
+	errs := []error{v.listener.Close(ctx), v.queue.Stop(ctx), v.store.Close()}
+	if l := v.access.Swap(nil); l != nil {
+		// Rows that could not be written have been reported by the log's event.
+		_ = l.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// apply puts a changed configuration into force. Everything is made before anything is replaced, so
+// that an error leaves all as it was.
+func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
+	p, err := v.newPlan(cfg, c)
+	if err != nil {
+		return err
+	}
+	old := v.plan.Swap(p)
+	if err := v.listener.Apply(listenBindings(c), c.Connections.InboundLimit); err != nil {
+		v.plan.Store(old)
+		return err
+	}
+	v.queue.Apply(v.queueSettings(c))
+	if c.Logging != old.cfg.Logging {
+		if l := v.access.Swap(nil); l != nil {
+			_ = l.Close()
+		}
+		v.openLog(c)
+	}
+	for _, w := range p.warnings {
+		v.log.Warn(w, "server", v.name)
+	}
+	return nil
+}
+
+// handle runs one connection.
+func (v *Server) handle(ctx context.Context, c net.Conn, b listen.Binding) {
+	o := v.plan.Load().sessions[b.Addr]
+	if o == nil { // the binding went away with a reload that came between accept and here
+		_ = c.Close()
+		return
+	}
+	session.Serve(ctx, c, o)
+}
+
+// refuse answers a connection over the limit. It has a row in the log like one that the policy refuses.
+func (v *Server) refuse(c net.Conn, b listen.Binding) {
+	r := mail.NewReply(421, mail.Enhanced(4, 3, 2), "Too many connections, try again later")
+	v.record(&mail.Exchange{
+		Time: time.Now(), Conn: v.nextConn(), Remote: mail.AddrPortOf(c.RemoteAddr()), Local: mail.AddrPortOf(c.LocalAddr()),
+		Verb: "CONNECT", Code: r.Code, Enhanced: r.Enhanced, Out: int64(len(r.AppendTo(nil))),
+	})
+	o := v.plan.Load().sessions[b.Addr]
+	if o == nil || o.Implicit { // nothing can be said cheaply inside TLS
+		_ = c.Close()
+		return
+	}
+	session.Refuse(c, r)
+}
+
+// listenTrouble tells the log of a binding that does not accept, and of faults outside a session.
+func (v *Server) listenTrouble(b listen.Binding, err error) {
+	var p *listen.PanicError
+	if errors.As(err, &p) {
+		v.panicked(p.Value, p.Stack)
+		return
+	}
+	v.log.Error("a binding has trouble", "server", v.name, "binding", b.Addr, "error", err)
+}
+
+// noteSpool tells the log when the spool begins to refuse mail, and when it takes mail again.
+func (v *Server) noteSpool(err error) {
+	if refusing := err != nil; v.refusing.Load() == refusing || !v.refusing.CompareAndSwap(!refusing, refusing) {
+		return
+	}
+	if err != nil {
+		v.log.Error("no mail is taken", "server", v.name, "error", err)
+		return
+	}
+	v.log.Info("mail is taken again", "server", v.name)
+}
+
+func (v *Server) nextConn() uint64 { return v.conns.Add(1) }
+
+// record is the sink of both protocol ends.
+func (v *Server) record(x *mail.Exchange) {
+	if l := v.access.Load(); l != nil {
+		l.Record(x)
+	}
+}
+
+func (v *Server) panicked(value any, stack []byte) {
+	v.log.Error("a fault ended a session; please report it", "server", v.name, "fault", fmt.Sprint(value), "stack", string(stack))
+}
+
+// openLog opens the transaction log if it is wanted.
+func (v *Server) openLog(c *config.VirtualServer) {
+	if !c.Logging.Enabled {
+		return
+	}
+	v.access.Store(accesslog.New(accesslog.Options{
+		FS: v.fs, Dir: c.Folders.Logs, Site: siteName, Computer: computerName(),
+		Event: func(e accesslog.Event) {
+			if e.Stopped {
+				v.log.Error("the transaction log cannot be written; mail goes on", "server", v.name, "error", e.Err)
+			} else {
+				v.log.Info("the transaction log is written again", "server", v.name, "rows_lost", e.Dropped)
+			}
+		},
+	}))
+}
+
+// siteName is the name of the first virtual server in logs, as the original has it.
+const siteName = "SMTPSVC1"
+
+// computerName is the host's name in logs: its first label in upper case, as NetBIOS names are.
+func computerName() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "LOCALHOST"
+	}
+	label, _, _ := strings.Cut(name, ".")
+	return strings.ToUpper(label)
+}
+
+// inboundTLS returns the TLS configuration of the bindings, or nil with the reason why there is none.
+func (v *Server) inboundTLS(c *config.VirtualServer) (*tls.Config, string, error) {
+	if c.Access.Certificate == "" {
+		return nil, "no certificate is configured (access.certificate)", nil
+	}
+	if err := v.keys.Load(c.Access.Certificate, c.Access.PrivateKey); err != nil {
+		return nil, "", fmt.Errorf("access.certificate, access.private_key: %w", err)
+	}
+	return v.keys.ServerConfig(), "", nil
+}
+
+// newResolver makes the resolver of a plan; a reload begins with an empty cache.
+func (v *Server) newResolver(cfg *config.Config) dns.Resolver {
+	servers := make([]string, len(cfg.DNS.Servers))
+	for i, s := range cfg.DNS.Servers {
+		servers[i] = s.String()
+	}
+	return dns.New(dns.Options{Servers: servers, Timeout: cfg.DNS.Timeout})
+}
+
+// queueEvents turns events of the queue into lines of the service's log.
+func (v *Server) queueEvents() queue.Events {
+	return queue.Events{
+		HopDown: func(hop string, r mail.Reply) {
+			v.log.Warn("a next hop cannot be reached", "server", v.name, "hop", hop, "reason", r.String())
+		},
+		HopUp:        func(hop string) { v.log.Info("a next hop can be reached again", "server", v.name, "hop", hop) },
+		StoreTrouble: func(err error) { v.log.Error("the spool has trouble", "server", v.name, "error", err) },
+		ReportTrouble: func(id mail.QueueID, err error) {
+			v.log.Error("no report could be made; it is tried again", "server", v.name, "id", id.String(), "error", err)
+		},
+		Lost: func(id mail.QueueID, err error) {
+			v.log.Error("a queued message cannot be read", "server", v.name, "id", id.String(), "error", err)
+		},
+		Loaded: func(n int, took time.Duration) {
+			if n > 0 {
+				v.log.Info("the queue has been read", "server", v.name, "recipients", n, "took", took.Round(time.Millisecond).String())
+			}
+		},
+	}
+}

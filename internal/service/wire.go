@@ -1,0 +1,131 @@
+package service
+
+import (
+	"net/netip"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/delivery"
+	"github.com/mailroot/mailroot/internal/listen"
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/policy"
+	"github.com/mailroot/mailroot/internal/queue"
+	"github.com/mailroot/mailroot/internal/route"
+	"github.com/mailroot/mailroot/internal/session"
+	"github.com/mailroot/mailroot/internal/smtp"
+)
+
+// This file alone maps the schema to the options of the parts. What is not a value of the
+// configuration (closures over other parts) is added in plan.go and server.go.
+
+func routeOptions(c *config.VirtualServer, defaultDomain string, own func(netip.Addr) bool, keep *route.Table) route.Options {
+	o := route.Options{
+		SmartHost:   c.Delivery.SmartHost,
+		DirectFirst: c.Delivery.DirectFirst,
+		Port:        uint16(c.Connections.OutboundPort),
+		TLS:         hopTLS(c.Delivery.OutboundSecurity.TLS),
+		Own:         own,
+		Keep:        keep,
+		Domains:     []route.Domain{{Name: defaultDomain, Kind: route.Default}},
+	}
+	for _, d := range c.Domains {
+		switch d.Kind {
+		case config.KindAlias:
+			o.Domains = append(o.Domains, route.Domain{Name: d.Name, Kind: route.Alias})
+		case config.KindRemote:
+			tls := hopTLS(d.TLS)
+			o.Domains = append(o.Domains, route.Domain{
+				Name: d.Name, Kind: route.Remote, Route: d.Route, AllowRelay: d.AllowRelay,
+				UseHELO: d.SendHELO, TLS: &tls, MaxConnections: d.MaxConnections,
+			})
+		}
+	}
+	return o
+}
+
+func hopTLS(t config.OutboundTLS) mail.HopTLS {
+	switch t {
+	case config.OutboundRequired:
+		return mail.TLSRequired
+	case config.OutboundVerified:
+		return mail.TLSVerified
+	case config.OutboundOff:
+		return mail.TLSOff
+	}
+	return mail.TLSOpportunistic
+}
+
+func policyList(l config.AddressList) policy.List {
+	p := policy.List{Mode: policy.Only, Prefixes: l.List}
+	if l.Mode == config.ListAllExcept {
+		p.Mode = policy.AllExcept
+	}
+	return p
+}
+
+func sessionOptions(c *config.VirtualServer, b *config.Binding, fqdn string) session.Options {
+	o := session.Options{
+		FQDN:                     fqdn,
+		Banner:                   c.Protocol.Banner,
+		Implicit:                 b.TLS == config.TLSImplicit,
+		RequireTLS:               c.Access.RequireTLS,
+		IdleTimeout:              c.Connections.InboundTimeout,
+		MinRate:                  c.Protocol.MinDataRate,
+		RateGrace:                c.Protocol.MinDataGrace,
+		MaxMessageSize:           c.Messages.MaxSize,
+		MaxSessionSize:           c.Messages.MaxSessionSize,
+		StrictSize:               c.Messages.StrictSize,
+		SessionSizePerConnection: c.Messages.SessionSizeCounts == config.CountsConnection,
+		MaxRecipients:            c.Messages.MaxRecipients,
+	}
+	if o.MinRate == 0 {
+		o.MinRate = -1 // in the schema 0 is "no minimum"
+	}
+	if c.Protocol.Voice == config.VoicePlain {
+		o.Voice = session.Plain
+	}
+	switch b.Profile {
+	case config.ProfileInternet:
+		o.Profile = smtp.Internet
+	case config.ProfileSubmission:
+		o.Profile = smtp.Submission
+	default:
+		o.Profile = smtp.Internal
+	}
+	return o
+}
+
+func queueSettings(c *config.VirtualServer) queue.Settings {
+	return queue.Settings{
+		MaxOutbound:           c.Connections.OutboundLimit,
+		PerDomain:             c.Connections.OutboundPerDomain,
+		MessagesPerConnection: c.Messages.MaxPerConnection,
+		MaxRecipients:         c.Messages.MaxRecipients,
+		MaxHops:               c.Delivery.MaxHops,
+		Local:                 retry(c.Delivery.Local),
+		Remote:                retry(c.Delivery.Remote),
+	}
+}
+
+func retry(r config.Retry) queue.Retry {
+	return queue.Retry{MaxAttempts: r.MaxRetries, Intervals: r.RetryIntervals, ExpireAfter: r.ExpireAfter}
+}
+
+func deliveryOptions(c *config.VirtualServer, fqdn string) delivery.Options {
+	return delivery.Options{
+		FQDN:                  fqdn,
+		Drop:                  delivery.Drop{Dir: c.Folders.Drop, Mode: 0o640},
+		MessagesPerConnection: c.Messages.MaxPerConnection,
+		OutboundTimeout:       c.Connections.OutboundTimeout,
+		BlockPrivateMX:        c.Protocol.BlockPrivateMX,
+		AllowLoopbackMX:       c.Protocol.AllowLoopbackMX,
+		CompleteHeader:        c.Delivery.CompleteHeader,
+	}
+}
+
+func listenBindings(c *config.VirtualServer) []listen.Binding {
+	out := make([]listen.Binding, len(c.Bindings))
+	for i, b := range c.Bindings {
+		out[i] = listen.Binding{Addr: b.Address}
+	}
+	return out
+}
