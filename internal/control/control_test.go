@@ -1,0 +1,162 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/service"
+)
+
+var (
+	admin  = Actor{Name: "root", Via: "test", Role: RoleAdministrator}
+	viewer = Actor{Name: "eve", Via: "test", Role: RoleViewer}
+	nobody = Actor{Name: "nobody", Via: "test"}
+)
+
+// start runs a service on a free port with a smart host where nothing listens, and returns its verbs.
+func start(t *testing.T, extra string) (*Control, string) {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "mailroot.hcl")
+	src := fmt.Sprintf(`
+version = 1
+data_directory = %q
+virtual_server "default" {
+  fqdn = "relay.test"
+  binding "127.0.0.1:0" {
+  }
+  delivery {
+    smart_host = ["[127.0.0.1]:1"]
+  }
+  domain "corp.test" {
+    kind = "default"
+  }
+  %s
+}
+`, dir, extra)
+	if err := os.WriteFile(path, []byte(src), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, problems, err := config.Load(path)
+	if err == nil {
+		err = problems.Err()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	svc, err := service.Open(t.Context(), cfg, service.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := svc.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return New(Options{Service: svc, ConfigPath: path, Version: "test", Log: log}), path
+}
+
+func TestEachVerbChecksTheRole(t *testing.T) {
+	c, _ := start(t, "")
+	ctx := t.Context()
+	verbs := map[string]struct {
+		need Role
+		call func(Actor) error
+	}{
+		"status":       {RoleViewer, func(a Actor) error { _, err := c.Status(ctx, a); return err }},
+		"config diff":  {RoleViewer, func(a Actor) error { _, err := c.ConfigDiff(ctx, a); return err }},
+		"reload":       {RoleAdministrator, func(a Actor) error { _, err := c.Reload(ctx, a); return err }},
+		"queue list":   {RoleViewer, func(a Actor) error { _, err := c.QueueList(ctx, a, QueueQuery{}); return err }},
+		"queue show":   {RoleViewer, func(a Actor) error { _, err := c.QueueShow(ctx, a, "0000000000001"); return err }},
+		"queue retry":  {RoleOperator, func(a Actor) error { _, err := c.QueueRetry(ctx, a, Selection{All: true}); return err }},
+		"queue delete": {RoleOperator, func(a Actor) error { _, err := c.QueueDelete(ctx, a, Selection{All: true}); return err }},
+		"test route":   {RoleViewer, func(a Actor) error { _, err := c.TestRoute(ctx, a, "a@corp.test"); return err }},
+		"test send":    {RoleOperator, func(a Actor) error { _, err := c.TestSend(ctx, a, TestMessage{To: "a@corp.test"}); return err }},
+	}
+	for name, v := range verbs {
+		for role := RoleNone; role <= RoleAdministrator; role++ {
+			err := v.call(Actor{Name: "x", Via: "test", Role: role})
+			if forbidden := errors.Is(err, ErrForbidden); forbidden != (role < v.need) {
+				t.Errorf("%s as %s: %v", name, role, err)
+			}
+		}
+	}
+}
+
+func TestSelectionsThatMeanNothingAreRefused(t *testing.T) {
+	c, _ := start(t, "")
+	many := make([]string, maxSelected+1)
+	for _, s := range []Selection{
+		{}, {All: true, Domain: "x"}, {IDs: []string{"no id"}}, {IDs: many},
+		{Status: "asleep"}, {Sender: strings.Repeat("x", maxFilterText+1)},
+	} {
+		if _, err := c.QueueDelete(t.Context(), admin, s); !errors.Is(err, ErrInvalid) {
+			t.Errorf("delete %.60v: %v", s, err)
+		}
+	}
+	if _, err := c.QueueList(t.Context(), viewer, QueueQuery{Cursor: "?"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a bad cursor: %v", err)
+	}
+	if _, err := c.QueueShow(t.Context(), viewer, "0000000000001"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("an unknown id: %v", err)
+	}
+	if _, err := c.Status(t.Context(), nobody); !errors.Is(err, ErrForbidden) {
+		t.Errorf("status for nobody: %v", err)
+	}
+}
+
+func TestAddressesOfPeopleAreChecked(t *testing.T) {
+	c, _ := start(t, "")
+	for _, text := range []string{"", "@", "a@", "@b", "a b@c", "a@b\r\nRCPT TO:<x@y>", "<a@b>"} {
+		if _, err := c.TestSend(t.Context(), admin, TestMessage{To: text}); !errors.Is(err, ErrInvalid) {
+			t.Errorf("test send to %q: %v", text, err)
+		}
+	}
+	if _, err := c.TestSend(t.Context(), admin, TestMessage{To: "a@corp.test", Subject: "x\r\nBcc: y@z"}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("a subject with a line end: %v", err)
+	}
+}
+
+func TestReloadRefusesABadFileAndKeepsWhatIs(t *testing.T) {
+	c, path := start(t, "")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(good, "nonsense = 1\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Reload(t.Context(), admin); !errors.Is(err, ErrBadConfig) || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("reload of a bad file: %v", err)
+	}
+	if _, err := c.ConfigDiff(t.Context(), viewer); !errors.Is(err, ErrBadConfig) {
+		t.Errorf("diff of a bad file: %v", err)
+	}
+	changed := strings.Replace(string(good), `fqdn = "relay.test"`, `fqdn = "other.test"`, 1)
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Reload(t.Context(), admin)
+	if err != nil || len(r.Changes) != 1 || r.Changes[0].New != `"other.test"` {
+		t.Fatalf("reload: %+v, %v", r, err)
+	}
+	s, err := c.Status(t.Context(), viewer)
+	if err != nil || s.VirtualServers[0].FQDN != "other.test" {
+		t.Errorf("status after the reload: %+v, %v", s, err)
+	}
+}

@@ -1,0 +1,198 @@
+package control
+
+import (
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+)
+
+// Status is the answer to "is it well?".
+type Status struct {
+	Version        string         `json:"version"`
+	PID            int            `json:"pid"`
+	Since          time.Time      `json:"since"`
+	Config         string         `json:"config"` // path of the configuration file
+	Warnings       []string       `json:"warnings,omitempty"`
+	VirtualServers []ServerStatus `json:"virtual_servers"`
+}
+
+// ServerStatus is the state of one virtual server.
+type ServerStatus struct {
+	Name          string          `json:"name"`
+	Description   string          `json:"description"`
+	FQDN          string          `json:"fqdn"`
+	DefaultDomain string          `json:"default_domain"`
+	Bindings      []BindingStatus `json:"bindings"`
+	Inbound       InboundStatus   `json:"inbound"`
+	Queue         QueueStatus     `json:"queue"`
+	Spool         SpoolStatus     `json:"spool"`
+	Log           LogStatus       `json:"log"`
+	NextHops      []HopStatus     `json:"next_hops,omitempty"`
+	Folders       FolderStatus    `json:"folders"`
+}
+
+// BindingStatus is one address that is listened on.
+type BindingStatus struct {
+	Address string `json:"address"`
+	TLS     string `json:"tls"`            // none, starttls, implicit
+	Note    string `json:"note,omitempty"` // why STARTTLS is not offered
+}
+
+// InboundStatus counts client connections and what came in.
+type InboundStatus struct {
+	Connections int    `json:"connections"`
+	Limit       int    `json:"limit"` // 0: none
+	Accepted    uint64 `json:"accepted"`
+	Refused     uint64 `json:"refused"` // over the limit
+	Messages    uint64 `json:"messages"`
+}
+
+// QueueStatus counts what waits and what has left since the start.
+type QueueStatus struct {
+	Messages   int       `json:"messages"`
+	Recipients int       `json:"recipients"`
+	Ready      int       `json:"ready"`
+	Deferred   int       `json:"deferred"`
+	Held       int       `json:"held"`
+	InFlight   int       `json:"in_flight"`
+	Oldest     time.Time `json:"oldest,omitzero"`
+	Loading    bool      `json:"loading"` // still reading what waited at the start
+	Delivered  uint64    `json:"delivered"`
+	Failed     uint64    `json:"failed"`
+	Deferrals  uint64    `json:"deferrals"`
+}
+
+// SpoolStatus is the state of the store.
+type SpoolStatus struct {
+	Octets      int64  `json:"octets"` // on disk
+	Segments    int    `json:"segments"`
+	Quarantined int    `json:"quarantined"`         // damaged records put aside
+	LowSpace    bool   `json:"low_space,omitempty"` // new mail is refused with 452
+	Error       string `json:"error,omitempty"`
+}
+
+// LogStatus is the state of the transaction log.
+type LogStatus struct {
+	Enabled bool   `json:"enabled"`
+	File    string `json:"file,omitempty"`
+	Dropped uint64 `json:"dropped"` // rows lost because the disk was too slow or full
+	Error   string `json:"error,omitempty"`
+}
+
+// FolderStatus names the folders in use.
+type FolderStatus struct {
+	Queue   string `json:"queue"`
+	Drop    string `json:"drop"`
+	Badmail string `json:"badmail"`
+	Logs    string `json:"logs"`
+}
+
+// HopStatus is one next hop with mail, or one that is in use.
+type HopStatus struct {
+	Name      string    `json:"name"`
+	Ready     int       `json:"ready"`
+	Deferred  int       `json:"deferred"`
+	Active    int       `json:"active"` // connections
+	Down      bool      `json:"down"`
+	LastError string    `json:"last_error,omitempty"`
+	NextTry   time.Time `json:"next_try,omitzero"`
+}
+
+// QueueQuery says which queued messages to list. Empty fields match everything; texts match
+// without regard to case, domains as a whole, addresses as a part.
+type QueueQuery struct {
+	Selection
+	Limit  int    `json:"limit,omitempty"`  // at most, 1 to 1000; 0 stands for 100
+	Cursor string `json:"cursor,omitempty"` // Next of the page before
+}
+
+// Selection names queued messages: by id, by filter, or all of them.
+type Selection struct {
+	IDs       []string `json:"ids,omitempty"`
+	Sender    string   `json:"sender,omitempty"`
+	Recipient string   `json:"recipient,omitempty"`
+	Domain    string   `json:"domain,omitempty"` // of a recipient
+	Status    string   `json:"status,omitempty"` // queued, deferred, held
+	All       bool     `json:"all,omitempty"`
+}
+
+// QueuePage is one page of the queue, newest first.
+type QueuePage struct {
+	Messages []QueueEntry `json:"messages"`
+	Next     string       `json:"next,omitempty"` // "" on the last page
+}
+
+// QueueEntry is one line of the queue.
+type QueueEntry struct {
+	ID         string    `json:"id"`
+	Arrived    time.Time `json:"arrived"`
+	Size       int64     `json:"size"`
+	Sender     string    `json:"sender"` // "<>" for the null reverse-path
+	Subject    string    `json:"subject,omitempty"`
+	MessageID  string    `json:"message_id,omitempty"`
+	Recipients []string  `json:"recipients"` // those that still wait, at most 10
+	Waiting    int       `json:"waiting"`    // how many wait in all
+	Status     string    `json:"status"`
+}
+
+// QueueMessage is all that is known of one queued message.
+type QueueMessage struct {
+	QueueEntry
+	Client     string           `json:"client,omitempty"`
+	Helo       string           `json:"helo,omitempty"`
+	Protocol   string           `json:"protocol,omitempty"`
+	Hops       int              `json:"hops"`
+	Original   string           `json:"original,omitempty"` // the message this one reports on
+	Deliveries []QueueRecipient `json:"deliveries"`
+}
+
+// QueueRecipient is the state of one recipient, and why it is so.
+type QueueRecipient struct {
+	Address  string    `json:"address"`
+	Status   string    `json:"status"`
+	NextHop  string    `json:"next_hop,omitempty"`
+	Attempts int       `json:"attempts"`
+	Due      time.Time `json:"due,omitzero"`
+	Reply    string    `json:"reply,omitempty"` // the last one
+	Host     string    `json:"host,omitempty"`  // who gave it
+	Reason   string    `json:"reason"`          // why it is where it is
+}
+
+// Affected tells how many recipients a verb touched.
+type Affected struct {
+	Recipients int `json:"recipients"`
+	// Unknown are the ids of the selection that are not queued.
+	Unknown []string `json:"unknown,omitempty"`
+}
+
+// ReloadResult tells what a new configuration changed.
+type ReloadResult struct {
+	Changes []config.Change `json:"changes"`
+	// Certificates is set when another certificate is in use than before.
+	Certificates bool     `json:"certificates,omitempty"`
+	Warnings     []string `json:"warnings,omitempty"`
+}
+
+// TestMessage asks for a test message to be sent through the service.
+type TestMessage struct {
+	From    string `json:"from"` // empty: postmaster of the default domain
+	To      string `json:"to"`
+	Subject string `json:"subject,omitempty"`
+}
+
+// TestSent is the dialog of a test message.
+type TestSent struct {
+	MessageID string   `json:"message_id"`
+	Dialog    []string `json:"dialog"` // "> " what was sent, "< " the replies
+	Result    string   `json:"result"`
+	OK        bool     `json:"ok"`
+}
+
+// RouteAnswer explains where mail for an address would go.
+type RouteAnswer struct {
+	Address string   `json:"address"`
+	NextHop string   `json:"next_hop,omitempty"`
+	Steps   []string `json:"steps"`
+	Error   string   `json:"error,omitempty"`
+	Outcome string   `json:"outcome,omitempty"` // with Error: what becomes of a message
+}
