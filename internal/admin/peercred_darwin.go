@@ -1,0 +1,12 @@
+package admin
+
+import "golang.org/x/sys/unix"
+
+// socketIDs returns user and primary group of the process at the other end of a Unix socket.
+func socketIDs(fd uintptr) (uid, gid uint32, err error) {
+	cred, err := unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+	if err != nil {
+		return 0, 0, err
+	}
+	return cred.Uid, cred.Groups[0], nil
+}
