@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/control"
+)
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run(e *env) error {
+	if e.json {
+		e.printJSON(map[string]string{"version": Version})
+		return nil
+	}
+	fmt.Fprintln(e.Out, "mailroot", Version)
+	return nil
+}
+
+type statusCommand struct{}
+
+// Run shows how the service is.
+func (statusCommand) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	s, err := api.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		e.printJSON(s)
+		return nil
+	}
+	now := time.Now()
+	fmt.Fprintf(e.Out, "Mailroot %s, process %d, up %s\nConfiguration %s\n", s.Version, s.PID, ago(s.Since, now), s.Config)
+	for _, w := range s.Warnings {
+		fmt.Fprintf(e.Out, "Warning: %s\n", printable(w))
+	}
+	for _, v := range s.VirtualServers {
+		e.printServer(v, now)
+	}
+	return nil
+}
+
+func (e *env) printServer(v control.ServerStatus, now time.Time) {
+	fmt.Fprintf(e.Out, "\nVirtual server %q (%s)\n", v.Name, printable(v.Description))
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(e.Out, "  %-15s %s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	line("Name", "%s, default domain %s", v.FQDN, v.DefaultDomain)
+	for _, b := range v.Bindings {
+		note := ""
+		if b.Note != "" {
+			note = " (" + b.Note + ")"
+		}
+		line("Listens on", "%s, TLS %s%s", b.Address, b.TLS, note)
+	}
+	limit := "no limit"
+	if v.Inbound.Limit > 0 {
+		limit = "limit " + strconv.Itoa(v.Inbound.Limit)
+	}
+	line("Inbound", "%d connections (%s), %d since the start, %d refused, %d messages taken", v.Inbound.Connections, limit, v.Inbound.Accepted, v.Inbound.Refused, v.Inbound.Messages)
+	q := v.Queue
+	loading := ""
+	if q.Loading {
+		loading = ", still reading the queue folder"
+	}
+	line("Queue", "%d messages, %d recipients: %d ready, %d deferred, %d held, %d in flight%s", q.Messages, q.Recipients, q.Ready, q.Deferred, q.Held, q.InFlight, loading)
+	if !q.Oldest.IsZero() {
+		line("Oldest", "%s ago", ago(q.Oldest, now))
+	}
+	line("Since the start", "%d delivered, %d failed, %d times deferred", q.Delivered, q.Failed, q.Deferrals)
+	line("Spool", "%s in %d %s, %d damaged records put aside", octets(v.Spool.Octets), v.Spool.Segments, plural(v.Spool.Segments, "segment", "segments"), v.Spool.Quarantined)
+	if v.Spool.LowSpace {
+		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")
+	}
+	if v.Spool.Error != "" {
+		line("Spool error", "%s", v.Spool.Error)
+	}
+	e.printLog(v.Log, line)
+	line("Folders", "Queue %s", v.Folders.Queue)
+	line("", "Drop %s", v.Folders.Drop)
+	line("", "Badmail %s", v.Folders.Badmail)
+	if len(v.NextHops) > 0 {
+		fmt.Fprintln(e.Out)
+		e.printHops(v.NextHops, now)
+	}
+}
+
+func (e *env) printLog(l control.LogStatus, line func(name, format string, args ...any)) {
+	switch {
+	case !l.Enabled:
+		line("Log", "off")
+	case l.Error != "":
+		line("Log", "stopped: %s (%d rows lost)", l.Error, l.Dropped)
+	case l.Dropped > 0:
+		line("Log", "%s, %d rows lost", l.File, l.Dropped)
+	default:
+		line("Log", "%s", l.File)
+	}
+}
+
+func (e *env) printHops(hops []control.HopStatus, now time.Time) {
+	rows := make([][]string, len(hops))
+	for i, h := range hops {
+		state := "up"
+		if h.Down {
+			state = "down"
+		}
+		next := "-"
+		if !h.NextTry.IsZero() {
+			next = until(h.NextTry, now)
+		}
+		rows[i] = []string{"  " + cut(h.Name, 40), state, strconv.Itoa(h.Ready), strconv.Itoa(h.Deferred), strconv.Itoa(h.Active), next, cut(h.LastError, 80)}
+	}
+	table(e.Out, []string{"  NEXT HOP", "STATE", "READY", "DEFERRED", "CONNECTIONS", "NEXT", "LAST ERROR"}, rows)
+}
+
+type reloadCommand struct{}
+
+// Run makes the service read its configuration again.
+func (reloadCommand) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	r, err := api.Reload(e.ctx)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		e.printJSON(r)
+		return nil
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(e.Out, "Warning: %s\n", printable(w))
+	}
+	if r.Certificates {
+		fmt.Fprintln(e.Out, "Another certificate is in use now.")
+	}
+	if len(r.Changes) == 0 {
+		if !r.Certificates {
+			fmt.Fprintln(e.Out, "Nothing has changed.")
+		}
+		return nil
+	}
+	if err := config.WriteDiff(e.Out, r.Changes); err != nil {
+		return err
+	}
+	if config.NeedsRestart(r.Changes) {
+		fmt.Fprintln(e.Out, "Settings that need a restart keep their old value until then.")
+	}
+	return nil
+}
