@@ -1,0 +1,39 @@
+package harness
+
+import "encoding/json"
+
+// Status is the part of `mailroot status --json` that tests look at.
+type Status struct {
+	VirtualServers []struct {
+		Queue struct {
+			Messages   int    `json:"messages"`
+			Recipients int    `json:"recipients"`
+			Deferred   int    `json:"deferred"`
+			Loading    bool   `json:"loading"`
+			Delivered  uint64 `json:"delivered"`
+			Failed     uint64 `json:"failed"`
+		} `json:"queue"`
+		Spool struct {
+			Octets int64  `json:"octets"`
+			Error  string `json:"error"`
+		} `json:"spool"`
+	} `json:"virtual_servers"`
+}
+
+// Status asks the running server by the command line.
+func (s *Server) Status() Status {
+	s.tb.Helper()
+	var st Status
+	out := s.CLI("status", "--json")
+	if err := json.Unmarshal([]byte(out), &st); err != nil || len(st.VirtualServers) != 1 {
+		s.tb.Fatalf("status --json: %v\n%s", err, out)
+	}
+	return st
+}
+
+// Empty reports whether nothing waits in the queue.
+func (s *Server) Empty() bool {
+	s.tb.Helper()
+	q := s.Status().VirtualServers[0].Queue
+	return !q.Loading && q.Messages == 0
+}

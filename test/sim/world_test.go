@@ -1,0 +1,253 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/service"
+)
+
+const (
+	relay = "192.0.2.1:25"  // the relay under test
+	smart = "192.0.2.50:25" // its smart host
+)
+
+// world is a relay with its network.
+type world struct {
+	t           *testing.T
+	net         *network
+	dir         string
+	svc         *service.Service
+	connections string // settings
+}
+
+// configuration of all stories; settings of a story are put into connections and delivery.
+const configuration = `
+version = 1
+data_directory = %q
+virtual_server "default" {
+  fqdn = "relay.test"
+  binding "192.0.2.1:25" {
+  }
+  connections {
+    %s
+  }
+  delivery {
+    smart_host = ["[192.0.2.50]:25"]
+    %s
+  }
+  domain "corp.test" {
+    kind = "default"
+  }
+  access {
+    relay {
+      list = ["192.0.2.100"]
+    }
+  }
+}
+`
+
+// newWorld starts a relay within the bubble of the test.
+func newWorld(t *testing.T, delivery string) *world {
+	t.Helper()
+	return newWorldWith(t, "", delivery)
+}
+
+func newWorldWith(t *testing.T, connections, delivery string) *world {
+	t.Helper()
+	w := &world{t: t, net: newNetwork(), dir: t.TempDir(), connections: connections}
+	w.start(delivery)
+	return w
+}
+
+func (w *world) start(delivery string) {
+	w.t.Helper()
+	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, w.dir, w.connections, delivery), filepath.Join(w.dir, "mailroot.hcl"))
+	if err := problems.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	svc, err := service.Open(w.t.Context(), cfg, service.Options{
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Dial: w.net.Dial, Listen: w.net.Listen,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := svc.Start(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.svc = svc
+}
+
+// stop ends the relay; every story must, so that its bubble has no goroutine left.
+func (w *world) stop() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := w.svc.Stop(ctx); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// send submits a message by SMTP and fails the test unless it is accepted.
+func (w *world) send(from, to, subject string) {
+	w.t.Helper()
+	c, err := w.net.Dial(w.t.Context(), "tcp", relay)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	expect := func(code string) {
+		w.t.Helper()
+		for {
+			line, err := r.ReadString('\n')
+			if err != nil || !strings.HasPrefix(line, code) {
+				w.t.Fatalf("the relay said %q (%v), want %s", line, err, code)
+			}
+			if len(line) > 3 && line[3] == ' ' {
+				return
+			}
+		}
+	}
+	expect("220")
+	for _, step := range []struct{ say, code string }{
+		{"EHLO client.test", "250"}, {"MAIL FROM:<" + from + ">", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"},
+		{"From: <" + from + ">\r\nTo: <" + to + ">\r\nSubject: " + subject + "\r\n\r\nThe text of " + subject + ".\r\n.", "250"}, {"QUIT", "221"},
+	} {
+		if _, err := io.WriteString(c, step.say+"\r\n"); err != nil {
+			w.t.Fatal(err)
+		}
+		expect(step.code)
+	}
+}
+
+// files returns the contents of the files in a folder of the relay that end in ext.
+func (w *world) files(folder, ext string) (out []string) {
+	w.t.Helper()
+	names, err := filepath.Glob(filepath.Join(w.dir, "default", folder, "*"+ext))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		out = append(out, string(b))
+	}
+	return out
+}
+
+// waiting is the number of recipients in the queue.
+func (w *world) waiting() int { return w.svc.Servers()[0].Queue().Stats().Recipients }
+
+// server is a mail server of somebody else. It keeps what it accepts and refuses recipients in a domain.
+type server struct {
+	l       net.Listener
+	refuses string // domain
+
+	mu   sync.Mutex
+	mail []string
+	done sync.WaitGroup
+}
+
+func (w *world) serve(address, refuses string) *server {
+	w.t.Helper()
+	l, err := w.net.Listen(w.t.Context(), "tcp", address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	s := &server{l: l, refuses: refuses}
+	s.done.Add(1)
+	go func() {
+		defer s.done.Done()
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.done.Add(1)
+			go func() { defer s.done.Done(); s.talk(c) }()
+		}
+	}()
+	return s
+}
+
+func (s *server) close() { s.l.Close(); s.done.Wait() }
+
+func (s *server) got() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.mail...)
+}
+
+func (s *server) talk(c net.Conn) {
+	defer c.Close()
+	r := bufio.NewReader(c)
+	say := func(line string) { _, _ = io.WriteString(c, line+"\r\n") }
+	say("220 smart.test ESMTP")
+	for rcpts := 0; ; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch verb := strings.ToUpper(line[:min(4, len(line))]); verb {
+		case "EHLO":
+			say("250-smart.test\r\n250-PIPELINING\r\n250 8BITMIME")
+		case "MAIL":
+			rcpts = 0
+			say("250 2.1.0 ok")
+		case "RCPT":
+			if s.refuses != "" && strings.Contains(line, "@"+s.refuses+">") {
+				say("550 5.1.1 nobody of that name")
+				break
+			}
+			rcpts++
+			say("250 2.1.5 ok")
+		case "DATA":
+			if rcpts == 0 {
+				say("554 5.5.1 no recipients")
+				break
+			}
+			say("354 go on")
+			var b strings.Builder
+			for {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					return
+				}
+				if line == ".\r\n" {
+					break
+				}
+				b.WriteString(strings.TrimPrefix(line, "."))
+			}
+			s.mu.Lock()
+			s.mail = append(s.mail, b.String())
+			s.mu.Unlock()
+			say("250 2.0.0 taken")
+		case "QUIT":
+			say("221 2.0.0 bye")
+			return
+		default:
+			say("250 2.0.0 ok")
+		}
+	}
+}
+
+// pass lets simulated time go by and everything settle.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
