@@ -176,6 +176,7 @@ func (v *Server) deliveryOptions(p *plan) delivery.Options {
 		}
 		return b, nil
 	}
+	o.Drop.FS = v.fs
 	o.IsSelf = p.isSelf
 	o.Dial = v.dial
 	o.Record = v.record

@@ -32,6 +32,7 @@ type Server struct {
 	log      *slog.Logger
 	fs       vfs.FS
 	dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network
+	resolver dns.Resolver                                                         // nil: the servers that the configuration names
 	hostName func() string                                                        // looked up once, when it is needed
 
 	plan     atomic.Pointer[plan]
@@ -48,7 +49,10 @@ type Server struct {
 
 // openServer opens the spool and makes the parts. Nothing listens or is delivered before start.
 func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer) (*Server, error) {
-	v := &Server{name: c.Name, log: o.Log, fs: vfs.OS{}, dial: o.Dial, hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New()}
+	v := &Server{
+		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
+		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(),
+	}
 	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs})
 	if err != nil {
 		return nil, err
@@ -242,6 +246,9 @@ func (v *Server) inboundTLS(c *config.VirtualServer) (*tls.Config, string, error
 
 // newResolver makes the resolver of a plan; a reload begins with an empty cache.
 func (v *Server) newResolver(cfg *config.Config) dns.Resolver {
+	if v.resolver != nil {
+		return v.resolver
+	}
 	servers := make([]string, len(cfg.DNS.Servers))
 	for i, s := range cfg.DNS.Servers {
 		servers[i] = s.String()

@@ -11,15 +11,20 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/dns"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // Options are what a Service needs besides its configuration.
 type Options struct {
 	// Log takes what an administrator should know: start, stop, trouble. Required.
 	Log *slog.Logger
-	// Dial and Listen replace the network, for tests; nil stands for the network.
-	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial and Listen replace the network, FS the files of mail and logs, and Resolver the domain name
+	// system, for tests; nil stands for the real ones.
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Listen   func(ctx context.Context, network, address string) (net.Listener, error)
+	FS       vfs.FS
+	Resolver dns.Resolver
 }
 
 // Service is a running relay: all virtual servers of one configuration file.
@@ -35,6 +40,9 @@ type Service struct {
 
 // Open makes the parts and opens the spool. Nothing listens before Start.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Service, error) {
+	if o.FS == nil {
+		o.FS = vfs.OS{}
+	}
 	s := &Service{o: o, started: cfg, cfg: cfg, since: time.Now()}
 	for i := range cfg.VirtualServers {
 		v, err := openServer(ctx, &s.o, cfg, &cfg.VirtualServers[i])
