@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -78,6 +79,8 @@ type Options struct {
 	// Events are told of what happens; see there.
 	Events Events
 
+	// JitterSeed decides how retry intervals vary: the same seed, the same times. 0 stands for one at random.
+	JitterSeed uint64
 	// CacheMessages is how many envelopes of messages not yet tried are kept in memory. 0 stands for 4,096.
 	CacheMessages int
 }
@@ -103,6 +106,8 @@ type Queue struct {
 	shards []int
 	epoch  time.Time // the origin of the queue's clock
 	seed   maphash.Seed
+	// jitterSeed is Options.JitterSeed, or chosen at random.
+	jitterSeed uint64
 
 	applying sync.Mutex // held by Apply, so that one sweep runs at a time
 
@@ -165,6 +170,9 @@ func New(o Options) *Queue {
 		returning: make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		flush:     make(chan struct{}),
+	}
+	if q.jitterSeed = o.JitterSeed; q.jitterSeed == 0 {
+		q.jitterSeed = rand.Uint64()
 	}
 	if len(q.shards) == 0 {
 		q.shards = []int{0}

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -300,17 +299,26 @@ type jitter struct {
 }
 
 // next returns when a recipient of the hop is tried again after its attempts.
-func (j *jitter) next(e *entry, retry *Retry, now int64) int64 {
+func (j *jitter) next(e *entry, retry *Retry, now int64, seed uint64) int64 {
 	if j.id == e.id && j.attempts == e.attempts {
 		return j.due
 	}
 	n := len(retry.Intervals)
 	interval := retry.Intervals[min(max(int(e.attempts), 1), n)-1]
 	if n > 1 {
-		interval = time.Duration(float64(interval) * (0.9 + 0.2*rand.Float64()))
+		interval = time.Duration(float64(interval) * (0.9 + 0.2*share(uint64(e.id), uint64(e.attempts), seed)))
 	}
 	*j = jitter{e.id, e.attempts, now + interval.Milliseconds()}
 	return j.due
+}
+
+// share returns a number from 0 to below 1 that looks like chance and depends on nothing but its
+// arguments, so that a schedule can be repeated (the finalizer of SplitMix64, Steele and others, 2014).
+func share(id, attempts, seed uint64) float64 {
+	x := seed ^ id*0x9e3779b97f4a7c15 + attempts*0xd1342543de82ef95
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return float64((x^x>>31)>>11) / (1 << 53)
 }
 
 // postpone counts an attempt that ended with res and defers the recipient, which is in a list or in
@@ -333,7 +341,7 @@ func (q *Queue) postpone(i uint32, e *entry, res *mail.Result, now int64, j *jit
 func (q *Queue) aside(i uint32, e *entry, res *mail.Result, now int64, j *jitter) bool {
 	h := q.current(e)
 	retry := q.retry(h)
-	e.due = j.next(e, retry, now)
+	e.due = j.next(e, retry, now, q.jitterSeed)
 	if retry.ExpireAfter > 0 {
 		end := q.at(time.Unix(int64(e.arrived), 0).Add(retry.ExpireAfter))
 		e.due = min(e.due, max(end, now+1))

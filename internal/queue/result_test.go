@@ -369,3 +369,23 @@ func TestGivenUpTextKeepsLastReplyOnOneLine(t *testing.T) {
 		t.Errorf("text %q", r.Text)
 	}
 }
+
+// The share of chance in a retry time depends on message, attempt and seed alone, and covers its range evenly.
+func TestShare(t *testing.T) {
+	var tenths [10]int
+	for id := range uint64(10000) {
+		x := share(id<<20, id%48, 7)
+		if x < 0 || x >= 1 || x != share(id<<20, id%48, 7) {
+			t.Fatalf("share of %d is %v", id, x)
+		}
+		tenths[int(x*10)]++
+	}
+	for i, n := range tenths {
+		if n < 800 || n > 1200 {
+			t.Errorf("%d of 10000 fall into tenth %d", n, i)
+		}
+	}
+	if share(1, 1, 7) == share(1, 1, 8) || share(1, 1, 7) == share(1, 2, 7) || share(1, 1, 7) == share(2, 1, 7) {
+		t.Error("seed, attempt and message must count")
+	}
+}

@@ -65,8 +65,9 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		Run: func(ctx context.Context, hop *mail.Hop, w mail.Work) {
 			v.plan.Load().deliver.Run(ctx, hop, w)
 		},
-		Report: v.report,
-		Events: v.queueEvents(),
+		Report:     v.report,
+		Events:     v.queueEvents(),
+		JitterSeed: o.JitterSeed,
 	})
 	p, err := v.newPlan(cfg, c)
 	if err != nil {

@@ -25,6 +25,8 @@ type Options struct {
 	Listen   func(ctx context.Context, network, address string) (net.Listener, error)
 	FS       vfs.FS
 	Resolver dns.Resolver
+	// JitterSeed makes the times of retries repeatable; 0 stands for chance.
+	JitterSeed uint64
 }
 
 // Service is a running relay: all virtual servers of one configuration file.

@@ -3,12 +3,12 @@ package sim
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/dns"
 	"github.com/mailroot/mailroot/internal/service"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 const (
@@ -24,14 +26,20 @@ const (
 	smart = "192.0.2.50:25" // its smart host
 )
 
-// world is a relay with its network.
+// world is a relay with its network, its files and the names that it knows.
 type world struct {
 	t           *testing.T
 	net         *network
-	dir         string
+	disk        *vfs.Mem
+	fault       func(op vfs.Op, path string, n int) error // of the disk; nil: none
+	dns         *dns.Fake
 	svc         *service.Service
 	connections string // settings
+	delivery    string
 }
+
+// dataDir is where the relay has its folders, on the disk in memory.
+const dataDir = "/sim"
 
 // configuration of all stories; settings of a story are put into connections and delivery.
 const configuration = `
@@ -67,27 +75,37 @@ func newWorld(t *testing.T, delivery string) *world {
 
 func newWorldWith(t *testing.T, connections, delivery string) *world {
 	t.Helper()
-	w := &world{t: t, net: newNetwork(), dir: t.TempDir(), connections: connections}
+	w := &world{t: t, net: newNetwork(), disk: vfs.NewMem(), dns: dns.NewFake(nil), connections: connections}
 	w.start(delivery)
 	return w
 }
 
 func (w *world) start(delivery string) {
 	w.t.Helper()
-	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, w.dir, w.connections, delivery), filepath.Join(w.dir, "mailroot.hcl"))
-	if err := problems.Err(); err != nil {
+	w.delivery = delivery
+	if err := w.tryStart(); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// tryStart starts the relay with the settings that it had; a disk that fails may keep it from that.
+func (w *world) tryStart() error {
+	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, w.delivery), dataDir+"/mailroot.hcl")
+	if err := problems.Err(); err != nil {
+		return err
 	}
 	svc, err := service.Open(w.t.Context(), cfg, service.Options{
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Dial: w.net.Dial, Listen: w.net.Listen,
+		FS: vfs.Inject(w.disk, w.fault, nil), Resolver: w.dns,
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	if err := svc.Start(w.t.Context()); err != nil {
-		w.t.Fatal(err)
+		return err
 	}
 	w.svc = svc
+	return nil
 }
 
 // stop ends the relay; every story must, so that its bubble has no goroutine left.
@@ -136,18 +154,36 @@ func (w *world) send(from, to, subject string) {
 // files returns the contents of the files in a folder of the relay that end in ext.
 func (w *world) files(folder, ext string) (out []string) {
 	w.t.Helper()
-	names, err := filepath.Glob(filepath.Join(w.dir, "default", folder, "*"+ext))
-	if err != nil {
+	dir := dataDir + "/default/" + folder
+	names, err := w.disk.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		w.t.Fatal(err)
 	}
 	for _, n := range names {
-		b, err := os.ReadFile(n)
-		if err != nil {
-			w.t.Fatal(err)
+		if strings.HasSuffix(n, ext) {
+			out = append(out, w.read(dir+"/"+n))
 		}
-		out = append(out, string(b))
 	}
 	return out
+}
+
+// read returns what a file holds.
+func (w *world) read(name string) string {
+	w.t.Helper()
+	f, err := w.disk.Open(name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b := make([]byte, size)
+	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+		w.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // waiting is the number of recipients in the queue.
