@@ -6,7 +6,7 @@
 #   test    quick, and race, simulation, real peers, kill -9 rounds, fuzzing, other systems, lint
 #                                                             (40 minutes at most, 2 cores, cold)
 #   bench   Go benchmarks, then the load test beside Postfix
-#   soak    200 kill rounds, then fuzzing until it is interrupted
+#   soak    1,000 seeds of simulated trouble, 200 kill rounds, then fuzzing until it is interrupted
 #   peers   only install what the tests talk to (below .cache/, asks first)
 #   clean   remove ./bin and ./.cache, not ./mailroot-data
 #

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -20,11 +21,74 @@ import (
 type network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener
-	dials     map[string]int // attempts by address
+	dials     map[string][]time.Time // attempts by address
 }
 
 func newNetwork() *network {
-	return &network{listeners: make(map[string]*listener), dials: make(map[string]int)}
+	return &network{listeners: make(map[string]*listener), dials: make(map[string][]time.Time)}
+}
+
+// cable is how one run of the relay is joined to the network. Pulled, all of its connections and
+// listeners end at once and it makes no new ones: what a power cut does.
+type cable struct {
+	n *network
+
+	mu     sync.Mutex
+	pulled bool
+	ends   []io.Closer
+}
+
+// plug notes an end that goes with the cable, or closes it when the cable is pulled already.
+func (c *cable) plug(end io.Closer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pulled {
+		_ = end.Close()
+		return syscall.ENETDOWN
+	}
+	c.ends = append(c.ends, end)
+	return nil
+}
+
+// Dial is service.Options.Dial.
+func (c *cable) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := c.n.Dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return conn, c.plug(conn)
+}
+
+// Listen is service.Options.Listen.
+func (c *cable) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	l, err := c.n.Listen(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &cableListener{l, c}, c.plug(l)
+}
+
+func (c *cable) pull() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pulled = true
+	for _, end := range c.ends {
+		_ = end.Close()
+	}
+	c.ends = nil
+}
+
+type cableListener struct {
+	net.Listener
+	cable *cable
+}
+
+func (l *cableListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn, l.cable.plug(conn)
 }
 
 // Listen opens a listener; service.Options.Listen.
@@ -42,7 +106,7 @@ func (n *network) Listen(_ context.Context, _, address string) (net.Listener, er
 // Dial connects; service.Options.Dial. Nobody listening is a refused connection.
 func (n *network) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	n.mu.Lock()
-	n.dials[address]++
+	n.dials[address] = append(n.dials[address], time.Now())
 	l := n.listeners[address]
 	n.mu.Unlock()
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
@@ -65,7 +129,14 @@ func (n *network) Dial(ctx context.Context, _, address string) (net.Conn, error)
 func (n *network) attempts(address string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.dials[address]
+	return len(n.dials[address])
+}
+
+// dialed returns when an address was dialed.
+func (n *network) dialed(address string) []time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.dials[address])
 }
 
 type listener struct {

@@ -61,6 +61,38 @@ func TestNextHopIsDownForHours(t *testing.T) {
 	})
 }
 
+// The whole schedule by default: 48 attempts, after 5, 15, 30 and then 60 minutes, each 10 % more or less, then
+// the report; and an attempt on the way is not lost in a restart.
+func TestWholeSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		w.send("a@corp.test", "c@elsewhere.test", "patience")
+		pass(10 * time.Hour)
+		w.stop()
+		w.start("")
+		pass(60 * time.Hour)
+		times := w.net.dialed(smart)
+		if len(times) != 48 {
+			t.Fatalf("%d attempts, want 48", len(times))
+		}
+		minutes := []float64{5, 15, 30}
+		for i := range len(times) - 1 {
+			want := 60.0
+			if i < len(minutes) {
+				want = minutes[i]
+			}
+			if got := times[i+1].Sub(times[i]).Minutes(); got < 0.89*want || got > 1.11*want {
+				t.Errorf("attempt %d came %.1f minutes after the one before, want %v", i+2, got, want)
+			}
+		}
+		drop := w.files("Drop", ".eml")
+		if len(drop) != 1 || !strings.Contains(drop[0], "Status: 4.4.7") || !strings.Contains(drop[0], "not delivered in 48 attempts") {
+			t.Errorf("Drop has %q, want the report", drop)
+		}
+		w.stop()
+	})
+}
+
 // After the last attempt the sender gets a report, in Drop because it is one of ours.
 func TestGivenUpAfterTheLastAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

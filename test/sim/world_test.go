@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -33,9 +34,12 @@ type world struct {
 	disk        *vfs.Mem
 	fault       func(op vfs.Op, path string, n int) error // of the disk; nil: none
 	dns         *dns.Fake
+	seed        uint64
 	svc         *service.Service
+	cable       *cable
 	connections string // settings
 	delivery    string
+	direct      bool // by MX, not by the smart host
 }
 
 // dataDir is where the relay has its folders, on the disk in memory.
@@ -53,7 +57,7 @@ virtual_server "default" {
     %s
   }
   delivery {
-    smart_host = ["[192.0.2.50]:25"]
+    %s
     %s
   }
   domain "corp.test" {
@@ -75,28 +79,44 @@ func newWorld(t *testing.T, delivery string) *world {
 
 func newWorldWith(t *testing.T, connections, delivery string) *world {
 	t.Helper()
-	w := &world{t: t, net: newNetwork(), disk: vfs.NewMem(), dns: dns.NewFake(nil), connections: connections}
+	w := newWorldOff(t)
+	w.connections = connections
 	w.start(delivery)
 	return w
+}
+
+// newWorldOff is a world whose relay has not started.
+func newWorldOff(t *testing.T) *world {
+	return &world{t: t, net: newNetwork(), disk: vfs.NewMem(), dns: dns.NewFake(nil)}
 }
 
 func (w *world) start(delivery string) {
 	w.t.Helper()
 	w.delivery = delivery
+	w.mustStart()
+}
+
+// mustStart starts the relay with the settings that it had.
+func (w *world) mustStart() {
+	w.t.Helper()
 	if err := w.tryStart(); err != nil {
 		w.t.Fatal(err)
 	}
 }
 
-// tryStart starts the relay with the settings that it had; a disk that fails may keep it from that.
 func (w *world) tryStart() error {
-	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, w.delivery), dataDir+"/mailroot.hcl")
+	route := `smart_host = ["[192.0.2.50]:25"]`
+	if w.direct {
+		route = ""
+	}
+	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, route, w.delivery), dataDir+"/mailroot.hcl")
 	if err := problems.Err(); err != nil {
 		return err
 	}
+	w.cable = &cable{n: w.net}
 	svc, err := service.Open(w.t.Context(), cfg, service.Options{
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Dial: w.net.Dial, Listen: w.net.Listen,
-		FS: vfs.Inject(w.disk, w.fault, nil), Resolver: w.dns,
+		Log: slog.New(slog.DiscardHandler), Dial: w.cable.Dial, Listen: w.cable.Listen,
+		FS: vfs.Inject(w.disk, w.fault, nil), Resolver: w.dns, JitterSeed: w.seed + 1,
 	})
 	if err != nil {
 		return err
@@ -106,6 +126,20 @@ func (w *world) tryStart() error {
 	}
 	w.svc = svc
 	return nil
+}
+
+// powerCut ends the relay as a power cut does: nothing is said to anyone, and of what was not synced
+// the disk keeps what rnd picks (nil: all of it, as after kill -9). It does not start it again.
+func (w *world) powerCut(rnd *rand.Rand) {
+	w.t.Helper()
+	w.cable.pull()
+	old := w.disk
+	w.disk = old.CrashClone(rnd)
+	// The run that is dead goes on in its own world, without a network and with a disk that
+	// nobody will read, until its goroutines have ended.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = w.svc.Stop(ctx)
 }
 
 // stop ends the relay; every story must, so that its bubble has no goroutine left.

@@ -104,8 +104,9 @@ if [ "$level" = test ]; then
 	suite fuzz 330 ./test/tools/fuzz.sh 180
 fi
 if [ "$level" = soak ]; then
-	MAILROOT_KILL_ROUNDS=200 MAILROOT_TEST_RACE=1
-	export MAILROOT_KILL_ROUNDS MAILROOT_TEST_RACE
+	MAILROOT_KILL_ROUNDS=200 MAILROOT_TEST_RACE=1 MAILROOT_SIM_SEEDS=1000
+	export MAILROOT_KILL_ROUNDS MAILROOT_TEST_RACE MAILROOT_SIM_SEEDS
+	suite simulation 3600 gotest 3600 -count=1 -v -run Seeds ./test/sim/...
 	suite kill 1800 gotest 1800 -count=1 -v ./test/kill/...
 	suite fuzz 999999999 ./test/tools/fuzz.sh forever
 fi
