@@ -58,47 +58,53 @@ const (
 // process or the disk ended in mid-flight, files ending in .tmp. The caller keeps the message
 // and tries again later. ctx is looked at between slices of the message.
 func Write(ctx context.Context, fsys vfs.FS, dir string, e *Entry) (name string, err error) {
+	name, _, err = write(ctx, fsys, dir, e)
+	return name, err
+}
+
+// write is Write, and tells how many octets the files have.
+func write(ctx context.Context, fsys vfs.FS, dir string, e *Entry) (name string, octets int64, err error) {
 	if err := makeDir(fsys, dir); err != nil {
-		return "", fmt.Errorf("badmail directory: %w", err)
+		return "", 0, fmt.Errorf("badmail directory: %w", err)
 	}
 	w := writer{fs: fsys, dir: dir}
 	props, err := w.claim(e.Time)
 	if err != nil {
-		return "", fmt.Errorf("badmail directory: %w", err)
+		return "", 0, fmt.Errorf("badmail directory: %w", err)
 	}
 	defer func() {
 		if err != nil {
 			w.undo()
-			name, err = "", fmt.Errorf("badmail %s: %w", w.name, err)
+			name, octets, err = "", 0, fmt.Errorf("badmail %s: %w", w.name, err)
 		}
 	}()
 	bdp, err := properties(w.name, e)
 	if err != nil {
 		_ = props.Close()
-		return "", err
+		return "", 0, err
 	}
 	if err := writeFile(ctx, props, sliceReader(bdp), int64(len(bdp))); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if err := w.file(ctx, ExtMessage, e.Body, e.Env.Content.Size); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	bdr := reason(w.name, e)
 	if err := w.file(ctx, ExtReason, sliceReader(bdr), int64(len(bdr))); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	// .BDP takes its name once the others have theirs for good.
 	for _, exts := range [][]string{{ExtMessage, ExtReason}, {ExtProperties}} {
 		for _, ext := range exts {
 			if err := fsys.Rename(w.path(ext+tmp), w.path(ext)); err != nil {
-				return "", err
+				return "", 0, err
 			}
 		}
 		if err := fsys.SyncDir(dir); err != nil {
-			return "", err
+			return "", 0, err
 		}
 	}
-	return w.name, nil
+	return w.name, e.Env.Content.Size + int64(len(bdp)) + int64(len(bdr)), nil
 }
 
 // makeDir makes dir, for good, if it is not there.
@@ -149,7 +155,6 @@ func (w *writer) claim(now time.Time) (vfs.File, error) {
 
 // baseName is 24 hexadecimal digits: FILETIME low, FILETIME high, counter (100 ns since 1601).
 func baseName(t time.Time, n uint32) string {
-	const from1601to1970 = 11644473600
 	ft := uint64(t.Unix()+from1601to1970)*1e7 + uint64(t.Nanosecond()/100)
 	var b [12]byte
 	binary.BigEndian.PutUint32(b[0:], uint32(ft))

@@ -130,7 +130,7 @@ func TestProperties(t *testing.T) {
 	}
 	want := Properties{
 		Version: 1, Name: name, Code: "0xC00402CE", Reason: e.Reason, Written: e.Time, QueueID: e.Env.ID.String(),
-		Arrived: e.Env.Arrived, Source: "smtp", Size: 1,
+		Arrived: e.Env.Arrived, Source: "smtp", Size: 1, Subject: e.Env.Content.Subject,
 		Sender: Sender{Address: "ü@example.com", Body: "BINARYMIME", SMTPUTF8: true, RequireTLS: true, Ret: "HDRS", EnvID: "a+2Bb"},
 		Recipients: []Recipient{{Address: "a@b", Notify: "SUCCESS,FAILURE,DELAY", ORcpt: "rfc822;x+20y", Failed: true,
 			Reply: "550 5.1.1 no such user / sorry", Host: "mx.example.org"}},

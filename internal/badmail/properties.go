@@ -28,6 +28,7 @@ type Properties struct {
 	Arrived    time.Time   `json:"arrived"`
 	Source     string      `json:"source"`
 	Size       int64       `json:"size"`
+	Subject    string      `json:"subject,omitempty"`
 	Sender     Sender      `json:"sender"`
 	Recipients []Recipient `json:"recipients"`
 	Client     *Client     `json:"client,omitempty"`
@@ -65,9 +66,9 @@ type Client struct {
 func properties(name string, e *Entry) ([]byte, error) {
 	env := e.Env
 	p := Properties{
-		Version: Version, Name: name, Code: code(e.Code), Reason: e.Reason, Written: e.Time.UTC(),
+		Version: Version, Name: name, Code: code(e.Code), Reason: show(e.Reason), Written: e.Time.UTC(),
 		Linked: e.Linked, QueueID: env.ID.String(), Arrived: env.Arrived.UTC(),
-		Source: source(env.Source), Size: env.Content.Size,
+		Source: source(env.Source), Size: env.Content.Size, Subject: show(env.Content.Subject),
 		Sender: Sender{
 			Address: env.Sender.Addr.String(), Body: body(env.Sender.Body), SMTPUTF8: env.Sender.UTF8,
 			RequireTLS: env.Sender.RequireTLS, Ret: ret(env.Sender.Ret), EnvID: env.Sender.EnvID,
@@ -84,7 +85,7 @@ func properties(name string, e *Entry) ([]byte, error) {
 	for i := range e.Results {
 		res := &e.Results[i]
 		r := &p.Recipients[res.Rcpt]
-		r.Failed, r.Reply, r.Host = res.Outcome == mail.Failed, res.Reply.String(), res.Host
+		r.Failed, r.Reply, r.Host = res.Outcome == mail.Failed, show(res.Reply.String()), show(res.Host)
 	}
 	if env.Peer.IsValid() {
 		p.Client = &Client{Address: env.Peer.String(), Name: env.PeerName, Helo: env.Helo, Account: env.Account, Protocol: env.Protocol}

@@ -1,0 +1,163 @@
+package badmail
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// Folder is a badmail directory with its figures. It is safe for concurrent use. Others may add
+// and remove files as they like: what is there is read each time, and Scan counts it anew.
+type Folder struct {
+	fs  vfs.FS
+	dir string
+
+	// scan keeps the directory as it is while it is counted.
+	scan  sync.RWMutex
+	mu    sync.Mutex
+	stats Stats
+}
+
+// Stats are the figures of a Folder.
+type Stats struct {
+	Messages int              // entries that are there, those of other programs included
+	Octets   int64            // of their files
+	Written  map[Cause]uint64 // entries, since the start
+	Cleaned  uint64           // entries that Clean removed, since the start
+}
+
+// NewFolder returns the directory dir, which need not exist. Its figures are 0 until Scan.
+func NewFolder(fsys vfs.FS, dir string) *Folder {
+	return &Folder{fs: fsys, dir: dir, stats: Stats{Written: make(map[Cause]uint64)}}
+}
+
+// Stats returns the figures of this moment.
+func (f *Folder) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.stats
+	s.Written = maps.Clone(s.Written)
+	return s
+}
+
+func (f *Folder) count(messages int, octets int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Messages += messages
+	f.stats.Octets += octets
+}
+
+// Write is the function Write for this directory, and counts the entry.
+func (f *Folder) Write(ctx context.Context, e *Entry) (string, error) {
+	f.scan.RLock()
+	defer f.scan.RUnlock()
+	name, octets, err := write(ctx, f.fs, f.dir, e)
+	if err != nil {
+		return "", err
+	}
+	f.count(1, octets)
+	p := Properties{Version: Version, Code: code(e.Code), Source: source(e.Env.Source), Sender: Sender{Address: e.Env.Sender.Addr.String()}}
+	f.mu.Lock()
+	f.stats.Written[p.Cause()]++
+	f.mu.Unlock()
+	return name, nil
+}
+
+// leftover is the age at which an unfinished file of ours can only be what a crash left.
+const leftover = 24 * time.Hour
+
+// Scan counts what is in the directory, and removes files of ours that a crash left unfinished
+// a day ago or longer.
+func (f *Folder) Scan(now time.Time) error {
+	f.scan.Lock()
+	defer f.scan.Unlock()
+	all, unfinished, err := slots(f.fs, f.dir)
+	if err != nil {
+		return err
+	}
+	for _, file := range unfinished {
+		base, _, _ := cutExt(file[:len(file)-len(tmp)])
+		if now.Sub(placeOf(base).time()) > leftover {
+			_ = f.fs.Remove(filepath.Join(f.dir, file)) // the next scan tries again
+		}
+	}
+	octets := int64(0)
+	for i := range all {
+		octets += f.size(&all[i])
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Messages, f.stats.Octets = len(all), octets
+	return nil
+}
+
+// size returns the octets of the files of a slot.
+func (f *Folder) size(s *slot) (n int64) {
+	for _, file := range s.files {
+		if file == "" {
+			continue
+		}
+		if info, err := f.fs.Stat(filepath.Join(f.dir, file)); err == nil {
+			n += info.Size
+		}
+	}
+	return n
+}
+
+// Remove removes the files of the entries with these names, other programs' too, for good: it
+// returns when the directory is synced. It stops at the first error and tells how many it
+// removed. A name that no entry has is ErrNotFound.
+func (f *Folder) Remove(names ...string) (int, error) {
+	all, _, err := slots(f.fs, f.dir)
+	if err != nil {
+		return 0, err
+	}
+	byName := make(map[string]*slot, len(all))
+	for i := range all {
+		byName[all[i].name] = &all[i]
+	}
+	n := 0
+	for _, name := range names {
+		s := byName[name]
+		if s == nil {
+			err = errors.Join(err, ErrNotFound)
+			continue
+		}
+		if e := f.remove(s); e != nil {
+			return n, errors.Join(e, f.settle(n))
+		}
+		n++
+	}
+	return n, errors.Join(err, f.settle(n))
+}
+
+// settle makes removals durable.
+func (f *Folder) settle(n int) error {
+	if n == 0 {
+		return nil
+	}
+	return f.fs.SyncDir(f.dir)
+}
+
+// remove removes the files of one slot. The .BDP goes last, see extensions.
+func (f *Folder) remove(s *slot) error {
+	f.scan.RLock()
+	defer f.scan.RUnlock()
+	octets := f.size(s)
+	for _, file := range s.files {
+		if file == "" {
+			continue
+		}
+		if err := f.fs.Remove(filepath.Join(f.dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	f.count(-1, -octets)
+	return nil
+}
