@@ -299,4 +299,3 @@ func TestOthersFiles(t *testing.T) {
 		t.Errorf("%s files are left: %v", left, list(t, f.fs))
 	}
 }
-

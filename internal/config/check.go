@@ -34,6 +34,7 @@ func (d *decoder) finish() {
 		d.checkTLS(v)
 		d.checkAccess(v)
 		d.checkProtocol(v)
+		d.checkDrop(v)
 	}
 }
 
@@ -334,4 +335,36 @@ func (d *decoder) checkProtocol(v *VirtualServer) {
 	if b := v.Protocol.Banner; strings.IndexFunc(b, func(r rune) bool { return r > '~' }) >= 0 {
 		d.at(SeverityError, serverPath(v.Name, "protocol.banner"), "a banner is ASCII")
 	}
+}
+
+// checkDrop sees to it that each entry of the recipient list can be one. Aliases are rewritten before
+// the list is asked, so that a local domain in it stands for all of them.
+func (d *decoder) checkDrop(v *VirtualServer) {
+	path := serverPath(v.Name, "drop.recipients")
+	for _, text := range v.Drop.Recipients {
+		local, domain, full := text, "", false
+		if i := strings.LastIndexByte(text, '@'); i >= 0 {
+			local, domain, full = text[:i], text[i+1:], true
+		}
+		message := ""
+		switch {
+		case strings.Contains(local, "*"):
+			message = "takes no *: it names each recipient that exists"
+		case full && !v.localDomain(domain) && v.DefaultDomain() != "": // else it may be the host's name
+			message = shorten(domain) + " is no local domain of the list; the local-part alone will do"
+		default:
+			_, message, _ = parseMailbox(local + "@example.com")
+		}
+		if message != "" {
+			o := d.cfg.origins[path]
+			d.add(Problem{Severity: SeverityError, Line: o.Line, Column: o.Column, Path: path, Value: quote(text), Message: message})
+		}
+	}
+}
+
+// localDomain reports whether an entry makes the domain a local one.
+func (v *VirtualServer) localDomain(name string) bool {
+	return slices.ContainsFunc(v.Domains, func(d Domain) bool {
+		return d.Kind != KindRemote && domainKey(d.Name) == domainKey(name)
+	})
 }

@@ -50,6 +50,8 @@ type VirtualServer struct {
 	Access      Access      `conf:"access"`
 	Logging     Logging     `conf:"logging"`
 	Protocol    Protocol    `conf:"protocol"`
+	Badmail     Badmail     `conf:"badmail"`
+	Drop        Drop        `conf:"drop"`
 }
 
 // Binding is an address and port to listen on.
@@ -131,6 +133,7 @@ type Delivery struct {
 	ReverseDNS        bool             `conf:"reverse_dns"`
 	ReverseDNSTimeout time.Duration    `conf:"reverse_dns_timeout"`
 	CompleteHeader    bool             `conf:"complete_header"`
+	MasqueradeDomain  string           `conf:"masquerade_domain"` // "": none
 	Local             Retry            `conf:"local"`
 	Remote            Retry            `conf:"remote"`
 	OutboundSecurity  OutboundSecurity `conf:"outbound_security"`
@@ -188,6 +191,9 @@ type Domain struct {
 	SendHELO       bool        `conf:"send_helo"`
 	TLS            OutboundTLS `conf:"tls"`             // left out: that of outbound_security
 	MaxConnections int         `conf:"max_connections"` // left out: outbound_per_domain; 0: no limit of its own
+
+	// StampHeader is for KindAlias only.
+	StampHeader bool `conf:"stamp_header"` // header addresses are rewritten to the default domain, too
 }
 
 // DomainKind says what a domain is to us.
@@ -264,6 +270,20 @@ const (
 	VoiceClassic Voice = "classic"
 	VoicePlain   Voice = "plain"
 )
+
+// Badmail says when the badmail folder is cleaned, and when to warn about it. Of all fields 0 means never.
+type Badmail struct {
+	MaxAge       time.Duration `conf:"max_age"`
+	MaxSize      int64         `conf:"max_size"`
+	WarnMessages int           `conf:"warn_messages"`
+	WarnSize     int64         `conf:"warn_size"`
+}
+
+// Drop says what the drop folder takes.
+type Drop struct {
+	Quota      int64    `conf:"quota"`      // 0: none
+	Recipients []string `conf:"recipients"` // local-parts, or local-part@local-domain; none: each local-part is taken
+}
 
 // Server returns the virtual server of that name, or nil.
 func (c *Config) Server(name string) *VirtualServer {

@@ -80,6 +80,10 @@ func TestFull(t *testing.T) {
 			netip.MustParsePrefix("203.0.113.9/32"), netip.MustParsePrefix("203.0.113.10/32")}},
 		{v.Protocol.Postmaster, mail.Address{Local: "mailadmin", Domain: "example.com"}},
 		{v.Protocol.MinDataRate, int64(0)},
+		{v.Badmail, Badmail{MaxAge: 90 * 24 * time.Hour, MaxSize: 10 << 30, WarnSize: 2 << 30}},
+		{v.Drop, Drop{Quota: 22 << 20, Recipients: []string{"Sales", "info@EXAMPLE.org"}}},
+		{v.Delivery.MasqueradeDomain, "example.com"},
+		{v.Domains[1].StampHeader, true},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {
 			t.Errorf("got %v, want %v", c.got, c.want)

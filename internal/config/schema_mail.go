@@ -45,12 +45,12 @@ func foldersBlock() Block {
 
 func badmailBlock() Block {
 	return Block{
-		Name: "badmail", Help: "Cleaning of the badmail folder, and when to warn about it.", Missing: missBadmail,
+		Name: "badmail", Help: "Cleaning of the badmail folder, and when to warn about it.",
 		Settings: []Setting{
 			{Name: "max_age", Kind: KindTime, Default: `"off"`, Min: 3600, Max: 3650 * day, Zero: "off", Example: `"90d"`,
-				Help: "Remove what is older."},
+				Help: "Remove what is older, looked at once an hour."},
 			{Name: "max_size", Kind: KindSize, Default: `"off"`, Min: kib, Max: maxSize, Zero: "off", Example: `"10GB"`,
-				Help: "Remove the oldest when all together is larger."},
+				Help: "Remove the oldest when what this service put there is larger together."},
 			{Name: "warn_messages", Kind: KindInt, Default: `1000`, Min: 1, Max: maxCount, Zero: "off",
 				Help: "Warn when there are so many messages."},
 			{Name: "warn_size", Kind: KindSize, Default: `"1GB"`, Min: kib, Max: maxSize, Zero: "off",
@@ -138,12 +138,12 @@ func pickupBlock() Block {
 
 func dropBlock() Block {
 	return Block{
-		Name: "drop", Help: "What the drop folder takes.", Missing: missDrop,
+		Name: "drop", Help: "What the drop folder takes.",
 		Settings: []Setting{
 			{Name: "quota", Kind: KindSize, Default: `"off"`, Min: kib, Max: maxSize, Zero: "off", Example: `"1GB"`,
-				Help: "Size of all files together; beyond it 452 4.2.2."},
-			{Name: "recipients", Kind: KindTexts, Default: `[]`, Follows: "each local-part is accepted", Example: `["sales@example.com", "info@example.com"]`,
-				Help: "The only recipients of local domains that exist; 550 5.1.1 for others."},
+				Help: "Size of all files together; beyond it 452 4.2.2 for local recipients."},
+			{Name: "recipients", Kind: KindTexts, Default: `[]`, Follows: "each local-part is accepted", Example: `["sales", "info"]`,
+				Help: "The only local recipients that exist, by their local-part, or with a local domain, which stands for all of them; 550 5.1.1 for others. `postmaster` is always one."},
 		},
 	}
 }

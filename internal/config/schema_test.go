@@ -185,7 +185,11 @@ func TestAvailable(t *testing.T) {
 		virtual_server.logging.enabled virtual_server.logging.format virtual_server.logging.rollover
 		virtual_server.protocol.voice virtual_server.protocol.banner virtual_server.protocol.postmaster
 		virtual_server.protocol.block_private_mx virtual_server.protocol.allow_loopback_mx
-		virtual_server.protocol.min_data_rate virtual_server.protocol.min_data_grace`)
+		virtual_server.protocol.min_data_rate virtual_server.protocol.min_data_grace
+		virtual_server.badmail.max_age virtual_server.badmail.max_size
+		virtual_server.badmail.warn_messages virtual_server.badmail.warn_size
+		virtual_server.delivery.masquerade_domain virtual_server.domain.stamp_header
+		virtual_server.drop.quota virtual_server.drop.recipients`)
 	var got []string
 	for _, n := range schemaNodes() {
 		for i := range n.block.Settings {

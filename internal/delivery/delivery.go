@@ -57,6 +57,11 @@ type Options struct {
 	// force when the message came.
 	CompleteHeader bool
 
+	// Masquerade takes the place of a local domain in the sender's address and in From: of what
+	// goes to remote hops; "" of none. IsLocal tells which domains are ours.
+	Masquerade string
+	IsLocal    func(domain string) bool
+
 	// TLS is the base of each handshake, nil for Go's defaults; MinVersion below TLS 1.2 is
 	// its owner's decision. RootCAs judge TLSVerified; nil there stands for the system's.
 	TLS *tls.Config
@@ -78,6 +83,8 @@ type Drop struct {
 	// owner alone. It has no effect on Windows, where the directory's list of rights is
 	// inherited.
 	Mode fs.FileMode
+	// Wrote, if set, is told of each file and its octets, once it has its name.
+	Wrote func(octets int64)
 }
 
 // Deliverer makes attempts. It may be used by any number of goroutines at once.

@@ -28,7 +28,7 @@ func (r *dropRun) write(ctx context.Context, b *mail.Batch) (string, error) {
 		return "", &inputError{err}
 	}
 	defer body.Close()
-	out, splices, err := r.d.outgoing(b.Env, body, r.splice)
+	out, splices, err := r.d.outgoing(b.Env, body, r.splice, "")
 	r.splice = splices
 	if err != nil {
 		return "", &inputError{err}
@@ -61,6 +61,9 @@ func (r *dropRun) write(ctx context.Context, b *mail.Batch) (string, error) {
 		return "", err
 	}
 	r.octets += n
+	if drop.Wrote != nil {
+		drop.Wrote(n)
+	}
 	return name, nil
 }
 

@@ -74,7 +74,7 @@ func (r *run) attempt(ctx context.Context, b *mail.Batch) []mail.Result {
 	for i, k := range b.Rcpts {
 		results[i].ID, results[i].Rcpt = b.ID, k
 	}
-	r.a = attempt{b: b, results: results}
+	r.a = attempt{b: b, env: r.d.masqueraded(b.Env), results: results}
 	a := &r.a
 	r.deliver(ctx, a)
 	if a.body != nil {
@@ -91,6 +91,7 @@ func (r *run) attempt(ctx context.Context, b *mail.Batch) []mail.Result {
 // attempt is one batch in work. A result without an Outcome is still open.
 type attempt struct {
 	b       *mail.Batch
+	env     *mail.Envelope // as remote hops see it
 	results []mail.Result
 	body    Body // nil until it is needed
 	sent    smtpclient.Body
@@ -110,7 +111,7 @@ func (r *run) deliver(ctx context.Context, a *attempt) {
 				return
 			}
 		}
-		if reply, ok := r.fits(a.b.Env); !ok {
+		if reply, ok := r.fits(a.env); !ok {
 			if r.find.more() && r.tried < maxAddresses {
 				a.unfit = &reply
 				r.close()
@@ -134,7 +135,7 @@ func (r *run) deliver(ctx context.Context, a *attempt) {
 // send runs one transaction with the current server for the recipients that are open.
 func (r *run) send(a *attempt) {
 	reused := r.conn.Used() > 0
-	r.tx = smtpclient.Transaction{Env: a.b.Env, Rcpts: r.rcpts, Body: a.sent}
+	r.tx = smtpclient.Transaction{Env: a.env, Rcpts: r.rcpts, Body: a.sent}
 	r.conn.Send(&r.tx, &r.out)
 	if r.out.Answered || r.out.Sent {
 		r.spoke = true
@@ -191,21 +192,8 @@ func (r *run) load(ctx context.Context, a *attempt) error {
 		return err
 	}
 	a.body = body
-	a.sent, r.splice, err = r.d.outgoing(a.b.Env, body, r.splice)
+	a.sent, r.splice, err = r.d.outgoing(a.b.Env, body, r.splice, r.d.o.Masquerade)
 	return err
-}
-
-// outgoing returns the message as it leaves: with the edits that the settings ask for.
-func (d *Deliverer) outgoing(env *mail.Envelope, body Body, splices []message.Splice) (smtpclient.Body, []message.Splice, error) {
-	splices = splices[:0]
-	if d.o.CompleteHeader {
-		splices = message.Completions(splices, env.Content.Edits, env.DefaultDomain)
-	}
-	if len(splices) == 0 {
-		return body, splices, nil
-	}
-	spliced, err := message.NewSpliced(body, body.Size(), splices)
-	return spliced, splices, err
 }
 
 // fallback turns to the hop that takes over where direct delivery cannot be made. It reports

@@ -321,6 +321,36 @@ func TestCompleteHeader(t *testing.T) {
 	}
 }
 
+// A local domain is masqueraded towards remote hops, in MAIL FROM and in From:, and nowhere else.
+func TestMasquerade(t *testing.T) {
+	const text = "From: A <a@Corp.test>\r\nTo: b@corp.test\r\n\r\nx\r\n"
+	for name, c := range map[string]struct{ sender, mail, from, masquerade string }{
+		"local":     {"a@corp.test", "a@example.com", "a@example.com", "example.com"},
+		"remote":    {"a@far.test", "a@far.test", "a@example.com", "example.com"},
+		"null":      {"", "", "a@example.com", "example.com"},
+		"no domain": {"a@corp.test", "a@corp.test", "a@Corp.test", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := strings.Replace(good(r0), "C: x\n", "C: From: A <"+c.from+">\nC: To: b@corp.test\nC: \nC: x\n", 1)
+			script = strings.Replace(script, "MAIL FROM:<a@example.com>", "MAIL FROM:<"+c.mail+">", 1)
+			w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + script + bye}})
+			o := w.options()
+			o.Masquerade = c.masquerade
+			o.IsLocal = func(d string) bool { return mail.EqualFoldASCII(d, "corp.test") }
+			o.Body = func(context.Context, mail.QueueID) (Body, error) { return stored(text), nil }
+			b := batch(1, r0)
+			b.Env.Sender.Addr = address(c.sender)
+			b.Env.Content.Edits = []mail.Edit{{Offset: 9, Length: 11, Kind: mail.EditFromAddress}}
+			q := newWork(t, b)
+			q.run(New(o), mxHop("example.org"))
+			q.expect(1, "delivered 250 2.0.0 by mx1.example.org")
+			if b.Env.Sender.Addr != address(c.sender) {
+				t.Error("the stored envelope was changed")
+			}
+		})
+	}
+}
+
 func TestRunCancelled(t *testing.T) {
 	for name, c := range map[string]struct{ script, want string }{
 		"while it dials":           {silent, "deferred 451 4.3.2 ours"},

@@ -38,6 +38,9 @@ type Options struct {
 	// IsAlias reports whether a domain, in any case and as A-label or in UTF-8, is an alias
 	// of the default domain; nil: there are none.
 	IsAlias func(domain string) bool
+	// StampHeader reports whether header addresses in a domain, an alias, are to be rewritten to
+	// the default domain as well, when the message goes out; nil: none are.
+	StampHeader func(domain string) bool
 	// Postmaster is where mail for <postmaster> without a domain goes (RFC 5321 §4.5.1); nil
 	// or a null address: postmaster at the default domain.
 	Postmaster func() mail.Address
@@ -110,6 +113,20 @@ func (in *Intake) BeginReport(ctx context.Context, to mail.Address, original mai
 		t.Abort()
 		return nil, err
 	}
+	return t, nil
+}
+
+// BeginAgain begins a message that has been through here before and was put aside, in badmail: its
+// octets bear our trace fields already, and get another Received and nothing else. source is
+// the door that it first came in by.
+func (in *Intake) BeginAgain(ctx context.Context, s mail.Sender, source mail.Source) (*Tx, error) {
+	t, err := in.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.env.Source = source
+	t.env.Sender = s
+	t.env.Sender.Addr = t.complete(s.Addr)
 	return t, nil
 }
 

@@ -159,6 +159,9 @@ func (t *Tx) open() {
 	}
 	t.scratch = t.in.scratch.Get().(*scratch)
 	t.scratch.scan.Reset(t.env.Sender.Body == mail.BodyBinaryMIME)
+	if t.in.o.StampHeader != nil {
+		t.scratch.scan.Stamp(t.in.o.StampHeader)
+	}
 	t.env.Arrived = time.Now()
 }
 

@@ -78,6 +78,9 @@ const (
 	EditBareDomain EditKind = iota + 1
 	// EditFromAddress: the addr-spec of the From: field, for masquerading.
 	EditFromAddress
+	// EditAliasDomain: the domain of an address, an alias that is to be replaced by the
+	// default domain of the moment of arrival.
+	EditAliasDomain
 )
 
 // Edit marks a place in the stored message that delivery may change on the way out.

@@ -105,9 +105,20 @@ func (s *Scanner) addresses(body []byte, at int, from bool) {
 		}
 		if a.bare {
 			s.edits = append(s.edits, mail.Edit{Offset: end, Kind: mail.EditBareDomain})
+			continue
+		}
+		if s.stamp == nil {
+			continue
+		}
+		if domain := domainOf(body[a.start:a.end]); s.stamp(string(domain)) {
+			n := uint32(len(domain))
+			s.edits = append(s.edits, mail.Edit{Offset: end - n, Length: n, Kind: mail.EditAliasDomain})
 		}
 	}
 }
+
+// domainOf returns what follows the last "@" of an addr-spec; no domain has one.
+func domainOf(spec []byte) []byte { return spec[bytes.LastIndexByte(spec, '@')+1:] }
 
 // fold reports whether name is lower in any ASCII case. lower is in lower case, of the same
 // length.

@@ -46,6 +46,7 @@ type Scanner struct {
 	both    []byte
 	edits   []mail.Edit
 	list    addressList
+	stamp   func(domain string) bool
 
 	dotLines      int64
 	eightBit      bool
@@ -73,6 +74,9 @@ func (s *Scanner) Reset(binary bool) {
 		list:    s.list,
 	}
 }
+
+// Stamp has the addresses whose domain is stamped recorded, until Reset.
+func (s *Scanner) Stamp(stamped func(domain string) bool) { s.stamp = stamped }
 
 // Header takes the next octets as long as the header has not ended. It returns how many of
 // them belong to the header and whether the header is now complete: then Head returns it, and

@@ -195,22 +195,38 @@ func FuzzScanner(f *testing.F) {
 			t.Fatalf("%q: %+v, %d dot lines", msg, one, lines)
 		}
 		// Splices leave every line end and every dot at the start of a line as they are.
-		subs := Completions(nil, one.Edits, "example.com")
-		s, err := NewSpliced(bytes.NewReader(msg), one.Size, subs)
-		if err != nil {
-			t.Fatal(err)
+		rewrite := func(w Rewrites, edits []mail.Edit) []byte {
+			subs, err := w.Splices(nil, edits, bytes.NewReader(msg))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := NewSpliced(bytes.NewReader(msg), one.Size, subs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			if _, err := s.WriteTo(&out); err != nil {
+				t.Fatal(err)
+			}
+			after, _ := scan(out.String(), 0, binary)
+			if after.DotLines != one.DotLines || bytes.Count(out.Bytes(), crlf) != bytes.Count(msg, crlf) {
+				t.Fatalf("dot lines %d, then %d in %q", one.DotLines, after.DotLines, out.Bytes())
+			}
+			return out.Bytes()
 		}
-		var out bytes.Buffer
-		if _, err := s.WriteTo(&out); err != nil {
-			t.Fatal(err)
+		out := rewrite(Rewrites{Complete: "example.com"}, one.Edits)
+		if got := bytes.ReplaceAll(out, []byte("@example.com"), nil); !bytes.Equal(got, bytes.ReplaceAll(msg, []byte("@example.com"), nil)) {
+			t.Fatalf("%q became %q", msg, out)
 		}
-		after, _ := scan(out.String(), 0, binary)
-		if after.DotLines != one.DotLines || bytes.Count(out.Bytes(), crlf) != bytes.Count(msg, crlf) {
-			t.Fatalf("dot lines %d, then %d in %q", one.DotLines, after.DotLines, out.Bytes())
-		}
-		if got := bytes.ReplaceAll(out.Bytes(), []byte("@example.com"), nil); len(subs) > 0 && !bytes.Equal(got, bytes.ReplaceAll(msg, []byte("@example.com"), nil)) {
-			t.Fatalf("%q became %q", msg, out.Bytes())
-		}
+		any := func(string) bool { return true }
+		var s Scanner
+		s.Reset(binary)
+		s.Stamp(any)
+		_, _ = s.Write(msg)
+		s.End()
+		edits := s.Content(0, 0).Edits
+		rewrite(Rewrites{Complete: "a.test", Default: "b.test", Masquerade: "c.test", Local: any}, edits)
+		rewrite(Rewrites{Default: "b.test"}, edits)
 	})
 }
 

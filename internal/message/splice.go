@@ -20,22 +20,63 @@ type Splice struct {
 	Text   string
 }
 
-// Completions appends to dst the splices that complete the bare addresses among edits with
-// "@domain". Without a domain there are none.
-func Completions(dst []Splice, edits []mail.Edit, domain string) []Splice {
-	if domain == "" {
-		return dst
-	}
-	text := ""
+// Rewrites says what is done with the edits of a message on its way out. The zero value does
+// nothing but to replace alias domains.
+type Rewrites struct {
+	// Complete is added to bare addresses, "" leaves them as they are.
+	Complete string
+	// Default takes the place of alias domains that are stamped.
+	Default string
+	// Masquerade takes the place of a domain in From: for which Local is true; "" of none. A
+	// bare address that is completed is a local one.
+	Masquerade string
+	Local      func(domain string) bool
+}
+
+// maxSpec is the longest address that is masqueraded, in octets: local-part, "@" and domain of
+// RFC 5321 §4.5.3.1, with room for what is longer and gets through all the same.
+const maxSpec = 1024
+
+// Splices appends to dst what is to be done to a message with these edits. Of the body only
+// addresses in From: are read, and those only with Masquerade.
+func (w *Rewrites) Splices(dst []Splice, edits []mail.Edit, body io.ReaderAt) ([]Splice, error) {
+	end, masked := int64(-1), false // of the From: address seen last
 	for _, e := range edits {
-		if e.Kind == mail.EditBareDomain {
-			if text == "" {
-				text = "@" + domain
+		off, n := int64(e.Offset), int64(e.Length)
+		switch e.Kind {
+		case mail.EditFromAddress:
+			if w.Masquerade == "" || n > maxSpec {
+				continue
 			}
-			dst = append(dst, Splice{Offset: int64(e.Offset), Length: int64(e.Length), Text: text})
+			spec := make([]byte, n)
+			if m, err := body.ReadAt(spec, off); m < len(spec) {
+				if err == nil || err == io.EOF {
+					err = io.ErrUnexpectedEOF
+				}
+				return dst, err
+			}
+			end = off + n
+			domain := domainOf(spec)
+			if masked = len(domain) < len(spec) && w.Local(string(domain)); masked {
+				k := int64(len(domain))
+				dst = append(dst, Splice{Offset: end - k, Length: k, Text: w.Masquerade})
+			}
+		case mail.EditBareDomain:
+			if w.Complete == "" {
+				continue
+			}
+			domain := w.Complete
+			if off == end {
+				domain = w.Masquerade
+			}
+			dst = append(dst, Splice{Offset: off, Length: n, Text: "@" + domain})
+		case mail.EditAliasDomain:
+			if w.Default != "" && (!masked || off+n != end) {
+				dst = append(dst, Splice{Offset: off, Length: n, Text: w.Default})
+			}
 		}
 	}
-	return dst
+	return dst, nil
 }
 
 var errSplices = errors.New("message: splices overlap, are out of order or beyond the end")

@@ -22,6 +22,12 @@ type Options struct {
 	Local func(domain string) bool
 	// AllowsRelay reports whether anyone may send to a remote domain; nil: to none.
 	AllowsRelay func(domain string) bool
+	// Recipients are the local recipients that exist, by local-part or local-part@local-domain;
+	// none: each local-part does. Postmaster is where postmaster's mail goes, if it has a place
+	// of its own. Full reports whether the drop directory is over its quota; nil: never.
+	Recipients []string
+	Postmaster mail.Address
+	Full       func() bool
 	// Own reports whether an address is one of ours; nil: only the loopback and unspecified
 	// addresses are.
 	Own func(netip.Addr) bool
@@ -32,6 +38,8 @@ type Policy struct {
 	opts   Options
 	access checker
 	relay  checker
+
+	recipients recipients
 }
 
 // New makes a Policy.
@@ -40,6 +48,8 @@ func New(o Options) *Policy {
 		opts:   o,
 		access: newChecker(o.Access, AllExcept, "the connection control list"),
 		relay:  newChecker(o.Relay, Only, "the relay list"),
+
+		recipients: newRecipients(o.Recipients, o.Local),
 	}
 }
 

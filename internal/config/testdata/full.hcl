@@ -58,6 +58,7 @@ virtual_server "default" {
     reverse_dns         = true
     reverse_dns_timeout = "2s"
     complete_header     = false
+    masquerade_domain   = "Example.com"
     local {
       max_retries     = 3
       retry_intervals = ["10s"]
@@ -74,7 +75,10 @@ virtual_server "default" {
     }
   }
   domain "Example.COM" { kind = "default" }
-  domain "example.org" { kind = "alias" }
+  domain "example.org" {
+    kind         = "alias"
+    stamp_header = true
+  }
   domain "*.partner.test" {
     kind            = "remote"
     route           = ["mx.partner.test", "[192.0.2.9]:2525"]
@@ -111,5 +115,15 @@ virtual_server "default" {
     allow_loopback_mx = true
     min_data_rate     = "off"
     min_data_grace    = "1m"
+  }
+  badmail {
+    max_age       = "90d"
+    max_size      = "10GB"
+    warn_messages = "off"
+    warn_size     = "2GB"
+  }
+  drop {
+    quota      = "22MB"
+    recipients = ["Sales", "info@EXAMPLE.org"]
   }
 }

@@ -140,13 +140,17 @@ virtual_server "default" {
     #logs = "/srv/mailroot/Logs"
   }
 
-  # Cleaning of the badmail folder, and when to warn about it. (Not available in this version.)
-  #badmail {
-  #  max_age = "off"
-  #  max_size = "off"
-  #  warn_messages = 1000
-  #  warn_size = "1GB"
-  #}
+  # Cleaning of the badmail folder, and when to warn about it.
+  badmail {
+    # Remove what is older, looked at once an hour.
+    #max_age = "off"
+    # Remove the oldest when what this service put there is larger together.
+    #max_size = "off"
+    # Warn when there are so many messages.
+    #warn_messages = 1000
+    # Warn when all together is so large.
+    #warn_size = "1GB"
+  }
 
   # How messages leave.
   delivery {
@@ -160,8 +164,7 @@ virtual_server "default" {
     # Over max_hops: `accept` takes the message and makes an NDR (5.4.6), `reject` answers 554 5.4.6
     # to the data.
     #hop_reply = "accept"
-    # Replaces a local domain in From: and MAIL FROM of outgoing mail. (Not available in this
-    # version.)
+    # Replaces a local domain in MAIL FROM and From: of mail to next hops.
     #masquerade_domain = "example.com"
     # Look up the client's name, and put it into Received when it is confirmed.
     #reverse_dns = false
@@ -270,8 +273,8 @@ virtual_server "default" {
   #  tls = "required"
   #  # (remote) Connections at the same time. Left out: connections.outbound_per_domain.
   #  max_connections = 5
-  #  # (alias) Rewrite it to the default domain in header addresses too. (Not available in this
-  #  # version.)
+  #  # (alias) Rewrite it to the default domain in From, To, Cc, Sender and Reply-To, too, as mail goes
+  #  # out.
   #  stamp_header = false
   #  # (remote) Keep mail until it is fetched by ETRN or ATRN. (Not available in this version.)
   #  etrn = false
@@ -425,11 +428,15 @@ virtual_server "default" {
   #  dot_stuffed = true
   #}
 
-  # What the drop folder takes. (Not available in this version.)
-  #drop {
-  #  quota = "off"
-  #  recipients = ["sales@example.com", "info@example.com"]
-  #}
+  # What the drop folder takes.
+  drop {
+    # Size of all files together; beyond it 452 4.2.2 for local recipients.
+    #quota = "off"
+    # The only local recipients that exist, by their local-part, or with a local domain, which
+    # stands for all of them; 550 5.1.1 for others. `postmaster` is always one. Left out: each
+    # local-part is accepted.
+    #recipients = ["sales", "info"]
+  }
 
   # The life of each message, searchable after it has left. (Not available in this version.)
   #tracking {
