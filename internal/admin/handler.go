@@ -89,6 +89,7 @@ func Handler(c *control.Control) http.Handler {
 	mux.HandleFunc("POST /v1/queue/delete", call(func(ctx context.Context, a control.Actor, _ *http.Request, s *control.Selection) (control.Affected, error) {
 		return c.QueueDelete(ctx, a, *s)
 	}))
+	handleBadmail(mux, c)
 	mux.HandleFunc("POST /v1/test/send", call(func(ctx context.Context, a control.Actor, _ *http.Request, m *control.TestMessage) (control.TestSent, error) {
 		return c.TestSend(ctx, a, *m)
 	}))
@@ -105,13 +106,9 @@ type none struct{}
 // the answer or the error.
 func call[Req, Resp any](verb func(context.Context, control.Actor, *http.Request, *Req) (Resp, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		who, ok := r.Context().Value(actorKey{}).(actorOrError)
-		if !ok {
-			writeError(w, control.ErrForbidden)
-			return
-		}
-		if who.err != nil {
-			writeError(w, who.err)
+		actor, err := actorIn(r)
+		if err != nil {
+			writeError(w, err)
 			return
 		}
 		var req Req
@@ -123,13 +120,22 @@ func call[Req, Resp any](verb func(context.Context, control.Actor, *http.Request
 				return
 			}
 		}
-		resp, err := verb(r.Context(), who.actor, r, &req)
+		resp, err := verb(r.Context(), actor, r, &req)
 		if err != nil {
 			writeError(w, err)
 			return
 		}
 		writeJSON(w, http.StatusOK, resp)
 	}
+}
+
+// actorIn returns who asks.
+func actorIn(r *http.Request) (control.Actor, error) {
+	who, ok := r.Context().Value(actorKey{}).(actorOrError)
+	if !ok {
+		return control.Actor{}, control.ErrForbidden
+	}
+	return who.actor, who.err
 }
 
 // errorBody is the JSON form of a failure.

@@ -113,17 +113,8 @@ func post[T any](ctx context.Context, c *Client, path string, body any) (T, erro
 
 func do[T any](ctx context.Context, c *Client, method, path string, body []byte) (T, error) {
 	var answer T
-	// The host is of no meaning on a local socket.
-	req, err := http.NewRequestWithContext(ctx, method, "http://mailroot"+path, bytes.NewReader(body))
+	resp, err := c.send(ctx, method, path, body)
 	if err != nil {
-		return answer, err
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err // the URL says nothing to a person
-		}
 		return answer, err
 	}
 	defer resp.Body.Close()
@@ -135,6 +126,21 @@ func do[T any](ctx context.Context, c *Client, method, path string, body []byte)
 		return answer, failure(resp.StatusCode, b)
 	}
 	return answer, json.Unmarshal(b, &answer)
+}
+
+// send makes a call and returns the answer, whose body is to be closed.
+func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+	// The host is of no meaning on a local socket.
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailroot"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err // the URL says nothing to a person
+	}
+	return resp, err
 }
 
 // Failure is an error that the service answered with. It unwraps to the kinds of control.

@@ -46,14 +46,16 @@ type commands struct {
 	Socket string `placeholder:"PATH" env:"MAILROOT_SOCKET" help:"Control socket of the service. Default: told by the configuration."`
 	JSON   bool   `name:"json" help:"Print JSON instead of tables."`
 
-	Run      runCommand     `cmd:"" help:"Run the service in the foreground. SIGTERM or Ctrl-C stops it, SIGHUP reloads the configuration."`
-	Init     initCommand    `cmd:"" help:"Write a commented configuration file."`
-	Conf     configCommands `cmd:"" name:"config" help:"Check, show, compare and change the configuration."`
-	Status   statusCommand  `cmd:"" help:"Show how the service is."`
-	Reload   reloadCommand  `cmd:"" help:"Make the service read its configuration again, without dropping a connection."`
-	Queue    queueCommands  `cmd:"" help:"List, show, retry and delete queued messages."`
-	Test     testCommands   `cmd:"" help:"Send a test message; explain where mail for an address would go."`
-	VersionC versionCommand `cmd:"" name:"version" help:"Print the version."`
+	Run      runCommand      `cmd:"" help:"Run the service in the foreground. SIGTERM or Ctrl-C stops it, SIGHUP reloads the configuration."`
+	Init     initCommand     `cmd:"" help:"Write a commented configuration file."`
+	Conf     configCommands  `cmd:"" name:"config" help:"Check, show, compare and change the configuration."`
+	Status   statusCommand   `cmd:"" help:"Show how the service is."`
+	Reload   reloadCommand   `cmd:"" help:"Make the service read its configuration again, without dropping a connection."`
+	Queue    queueCommands   `cmd:"" help:"List, show, retry and delete queued messages."`
+	Badmail  badmailCommands `cmd:"" help:"List, show, resubmit, export and delete what could neither be delivered nor returned."`
+	Domain   domainCommands  `cmd:"" help:"List, add, change and remove domains; choose the default domain."`
+	Test     testCommands    `cmd:"" help:"Send a test message; explain where mail for an address would go."`
+	VersionC versionCommand  `cmd:"" name:"version" help:"Print the version."`
 }
 
 // env is what every command gets: streams, flags and the way to the service.

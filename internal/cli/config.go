@@ -177,6 +177,12 @@ func editExit(err error) int {
 
 // edit changes the file if it is still as it was read, and tells what that changed.
 func (e *env) edit(edits []config.Edit) error {
+	return e.editBy(func(*config.Config, config.Problems) ([]config.Edit, error) { return edits, nil })
+}
+
+// editBy is edit with changes that depend on what the file says. The plan gets nil and the reasons for a
+// file that is in error.
+func (e *env) editBy(plan func(*config.Config, config.Problems) ([]config.Edit, error)) error {
 	path, err := e.findConfig()
 	if err != nil {
 		return err
@@ -189,7 +195,11 @@ func (e *env) edit(edits []config.Edit) error {
 	if err != nil {
 		return err
 	}
-	before, _ := config.Parse(src, abs)
+	before, problems := config.Parse(src, abs)
+	edits, err := plan(before, problems)
+	if err != nil {
+		return err
+	}
 	out, problems, err := config.Apply(src, abs, edits...)
 	if err != nil {
 		var invalid *config.InvalidError

@@ -84,6 +84,7 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 		line("Spool error", "%s", v.Spool.Error)
 	}
 	e.printLog(v.Log, line)
+	line("Badmail", "%s", badmailLine(v.Badmail))
 	line("Folders", "Queue %s", v.Folders.Queue)
 	line("", "Drop %s", v.Folders.Drop)
 	line("", "Badmail %s", v.Folders.Badmail)

@@ -388,3 +388,13 @@ func oneOf(words []string) string {
 	}
 	return strings.Join(quoted, "")
 }
+
+// ParseTime reads a time as a setting has it: 600s, 60m, 12h, 2d, or a sum such as 1d12h, up to a
+// hundred years.
+func ParseTime(s string) (time.Duration, error) {
+	sec, ok := parseSeconds(s)
+	if !ok || sec > 100*365*day {
+		return 0, fmt.Errorf("%s is no time: write 600s, 60m, 12h, 2d or 1d12h", shorten(s))
+	}
+	return time.Duration(sec) * time.Second, nil
+}

@@ -61,6 +61,9 @@ func (c *Control) Status(_ context.Context, a Actor) (Status, error) {
 	for _, v := range c.o.Service.Servers() {
 		s.VirtualServers = append(s.VirtualServers, serverStatus(v))
 		s.Warnings = append(s.Warnings, v.Warnings()...)
+		if w := v.BadmailWarning(); w != "" {
+			s.Warnings = append(s.Warnings, w)
+		}
 	}
 	return s, nil
 }
@@ -90,6 +93,7 @@ func serverStatus(v *service.Server) ServerStatus {
 		},
 		Queue:    queueStatus(v),
 		NextHops: hopStatus(v),
+		Badmail:  badmailStatus(v),
 		Folders:  FolderStatus{Queue: cfg.Folders.Queue, Drop: cfg.Folders.Drop, Badmail: cfg.Folders.Badmail, Logs: cfg.Folders.Logs},
 	}
 	for _, b := range v.Bindings() {

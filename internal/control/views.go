@@ -28,6 +28,7 @@ type ServerStatus struct {
 	Spool         SpoolStatus     `json:"spool"`
 	Log           LogStatus       `json:"log"`
 	NextHops      []HopStatus     `json:"next_hops,omitempty"`
+	Badmail       BadmailStatus   `json:"badmail"`
 	Folders       FolderStatus    `json:"folders"`
 }
 

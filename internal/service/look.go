@@ -1,6 +1,7 @@
 package service
 
 import (
+	"github.com/mailroot/mailroot/internal/badmail"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/delivery"
 	"github.com/mailroot/mailroot/internal/queue"
@@ -37,6 +38,9 @@ func (v *Server) Store() spool.Store { return v.store }
 
 // Queue returns the queue.
 func (v *Server) Queue() *queue.Queue { return v.queue }
+
+// Badmail returns the badmail folder.
+func (v *Server) Badmail() *badmail.Folder { return v.bad }
 
 // Inbound are the figures of client connections.
 type Inbound struct {

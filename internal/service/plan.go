@@ -68,6 +68,8 @@ func (v *Server) newPlan(cfg *config.Config, c *config.VirtualServer) (*plan, er
 		Access: policyList(c.Access.ConnectionControl),
 		Relay:  policyList(c.Access.Relay),
 		Local:  table.Local, AllowsRelay: table.AllowsRelay, Own: p.isOwn,
+		Recipients: c.Drop.Recipients, Postmaster: c.Protocol.Postmaster,
+		Full: func() bool { return v.drop.over(c.Drop.Quota) },
 	})
 	p.resolver = v.newResolver(cfg)
 	p.intake = intake.New(v.intakeOptions(p))
@@ -132,9 +134,13 @@ type rules struct{ v *Server }
 // Connect decides whether a client may connect.
 func (r rules) Connect(p *mail.Peer) mail.Decision { return r.v.plan.Load().policy.Connect(p) }
 
-// Relay decides whether a client may send to an address.
+// Relay decides whether a client may send to an address, and whether a local one is taken.
 func (r rules) Relay(p *mail.Peer, to mail.Address) mail.Decision {
-	return r.v.plan.Load().policy.Relay(p, to)
+	policy := r.v.plan.Load().policy
+	if d := policy.Relay(p, to); !d.Allow {
+		return d
+	}
+	return policy.Recipient(to)
 }
 
 // isOwn reports whether an address belongs to this host.
@@ -160,6 +166,7 @@ func (v *Server) intakeOptions(p *plan) intake.Options {
 		FQDN:          func() string { return p.fqdn },
 		DefaultDomain: func() string { return p.defaultDomain },
 		IsAlias:       p.table.IsAlias,
+		StampHeader:   stamped(p.cfg),
 		Postmaster:    func() mail.Address { return p.cfg.Protocol.Postmaster },
 		MaxHops:       p.cfg.Delivery.MaxHops,
 		RejectHops:    p.cfg.Delivery.HopReply == config.HopReject,
@@ -177,6 +184,8 @@ func (v *Server) deliveryOptions(p *plan) delivery.Options {
 		return b, nil
 	}
 	o.Drop.FS = v.fs
+	o.Drop.Wrote = v.drop.add
+	o.IsLocal = p.table.Local
 	o.IsSelf = p.isSelf
 	o.Dial = v.dial
 	o.Record = v.record

@@ -86,5 +86,5 @@ func (v *Server) writeBadmail(ctx context.Context, e badmail.Entry) (string, err
 	}
 	defer body.Close()
 	e.Body, e.Time = body, time.Now()
-	return badmail.Write(ctx, v.fs, v.plan.Load().cfg.Folders.Badmail, &e)
+	return v.bad.Write(ctx, &e)
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mailroot/mailroot/internal/badmail"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/dns"
 	"github.com/mailroot/mailroot/internal/keyring"
@@ -42,6 +43,12 @@ type Server struct {
 	access   atomic.Pointer[accesslog.Log] // nil: logging is off
 	keys     *keyring.Ring
 
+	bad          *badmail.Folder
+	drop         dropSize
+	resubmitting sync.Mutex
+	endTending   context.CancelFunc // nil before start
+	tending      sync.WaitGroup
+
 	sessions sessions
 	conns    atomic.Uint64
 	refusing atomic.Bool // the spool takes no mail
@@ -58,6 +65,8 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		return nil, err
 	}
 	v.store = store
+	v.bad = badmail.NewFolder(v.fs, c.Folders.Badmail)
+	v.drop.fs, v.drop.dir = v.fs, c.Folders.Drop
 	v.queue = queue.New(queue.Options{
 		Settings: v.queueSettings(c),
 		Store:    store,
@@ -98,6 +107,10 @@ func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
 // start begins to deliver and then to listen.
 func (v *Server) start(ctx context.Context) error {
 	v.openLog(v.plan.Load().cfg)
+	tending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	v.endTending = cancel
+	v.drop.begin(0, v.plan.Load().cfg.Drop.Quota)
+	v.tending.Go(func() { v.tend(tending) })
 	v.queue.Start(context.WithoutCancel(ctx))
 	if err := v.listener.Start(ctx); err != nil {
 		return errors.Join(err, v.stop(ctx))
@@ -111,6 +124,10 @@ func (v *Server) start(ctx context.Context) error {
 // stop ends the parts in the order of the flow: no new mail, then no new deliveries, then the store.
 // What is under way may finish until ctx ends.
 func (v *Server) stop(ctx context.Context) error {
+	if v.endTending != nil {
+		v.endTending()
+		v.tending.Wait()
+	}
 	errs := []error{v.listener.Close(ctx), v.queue.Stop(ctx), v.store.Close()}
 	if l := v.access.Swap(nil); l != nil {
 		// Rows that could not be written have been reported by the log's event.
@@ -132,6 +149,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 		return err
 	}
 	v.queue.Apply(v.queueSettings(c))
+	v.drop.begin(old.cfg.Drop.Quota, c.Drop.Quota)
 	if c.Logging != old.cfg.Logging {
 		if l := v.access.Swap(nil); l != nil {
 			_ = l.Close()

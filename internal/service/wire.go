@@ -119,7 +119,30 @@ func deliveryOptions(c *config.VirtualServer, fqdn string) delivery.Options {
 		BlockPrivateMX:        c.Protocol.BlockPrivateMX,
 		AllowLoopbackMX:       c.Protocol.AllowLoopbackMX,
 		CompleteHeader:        c.Delivery.CompleteHeader,
+		Masquerade:            normalDomain(c.Delivery.MasqueradeDomain),
 	}
+}
+
+// normalDomain returns a name as it can stand in any address: in lower case, with A-labels.
+func normalDomain(name string) string {
+	if norm, err := route.NormalizeDomain(name); err == nil {
+		return norm
+	}
+	return name // "", or a name that the schema let pass all the same
+}
+
+// stamped tells which alias domains are rewritten in header addresses; nil: none is.
+func stamped(c *config.VirtualServer) func(domain string) bool {
+	names := make(map[string]bool)
+	for _, d := range c.Domains {
+		if d.Kind == config.KindAlias && d.StampHeader {
+			names[normalDomain(d.Name)] = true
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return func(domain string) bool { return names[normalDomain(domain)] }
 }
 
 func listenBindings(c *config.VirtualServer) []listen.Binding {

@@ -1,0 +1,325 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/control"
+)
+
+type badmailCommands struct {
+	List     badmailList     `cmd:"" help:"List what is in badmail, newest first."`
+	Show     badmailShow     `cmd:"" help:"Show one entry: why it is there, its envelope, and what belongs to it."`
+	Resubmit badmailResubmit `cmd:"" help:"Send messages once more; their entries are removed when that is safe."`
+	Export   badmailExport   `cmd:"" help:"Write the message of an entry to a file, octet for octet."`
+	Delete   badmailDelete   `cmd:"" help:"Delete entries for good."`
+}
+
+// badmailFilters are the flags that choose entries.
+type badmailFilters struct {
+	Cause     string `placeholder:"WORD" help:"report, original, no-sender, pickup or foreign."`
+	Code      string `placeholder:"CODE" help:"The code, as 0xC00402C7."`
+	Sender    string `placeholder:"TEXT" help:"Sender contains TEXT; <> is the null sender."`
+	Recipient string `placeholder:"TEXT" help:"A recipient contains TEXT."`
+	OlderThan string `placeholder:"TIME" help:"Written longer ago than TIME: 12h, 30d."`
+	NewerThan string `placeholder:"TIME" help:"Written within TIME."`
+}
+
+func (f badmailFilters) filter() (control.BadmailFilter, error) {
+	out := control.BadmailFilter{Cause: f.Cause, Code: f.Code, Sender: f.Sender, Recipient: f.Recipient}
+	for _, age := range []struct {
+		text string
+		to   *time.Duration
+	}{{f.OlderThan, &out.OlderThan}, {f.NewerThan, &out.NewerThan}} {
+		if age.text == "" {
+			continue
+		}
+		d, err := config.ParseTime(age.text)
+		if err != nil {
+			return out, &exitError{ExitUsage, err}
+		}
+		*age.to = d
+	}
+	return out, nil
+}
+
+type badmailList struct {
+	badmailFilters
+	Limit int `default:"100" help:"At most so many entries."`
+}
+
+// Run lists badmail, page after page until the limit.
+func (c *badmailList) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	if c.Limit < 1 {
+		return &exitError{ExitUsage, fmt.Errorf("--limit must be 1 or more")}
+	}
+	filter, err := c.filter()
+	if err != nil {
+		return err
+	}
+	q := control.BadmailQuery{BadmailFilter: filter}
+	all := []control.BadmailEntry{}
+	for len(all) < c.Limit {
+		q.Limit = min(c.Limit-len(all), 1000)
+		page, err := api.BadmailList(e.ctx, q)
+		if err != nil {
+			return err
+		}
+		all = append(all, page.Messages...)
+		q.Cursor = page.Next
+		if page.Next == "" {
+			break
+		}
+	}
+	if e.json {
+		e.printJSON(struct {
+			Messages []control.BadmailEntry `json:"messages"`
+			More     bool                   `json:"more"`
+		}{all, q.Cursor != ""})
+		return nil
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(e.Out, "Nothing in badmail matches.")
+		return nil
+	}
+	now := time.Now()
+	rows := make([][]string, len(all))
+	for i, m := range all {
+		rows[i] = []string{m.Name, ago(m.Written, now), octets(m.Size), m.Cause, cut(m.Sender, 40), cut(badmailRecipients(m), 60)}
+	}
+	table(e.Out, []string{"NAME", "AGE", "SIZE", "CAUSE", "SENDER", "RECIPIENTS"}, rows)
+	if q.Cursor != "" {
+		fmt.Fprintf(e.Out, "There are more; see --limit.\n")
+	}
+	return nil
+}
+
+func badmailRecipients(m control.BadmailEntry) string {
+	switch {
+	case len(m.Recipients) == 0:
+		return "-"
+	case m.RecipientCount > 1:
+		return fmt.Sprintf("%s and %d more", m.Recipients[0].Address, m.RecipientCount-1)
+	}
+	return m.Recipients[0].Address
+}
+
+type badmailShow struct {
+	Name string `arg:"" help:"Name of the entry."`
+}
+
+// Run shows one entry.
+func (c *badmailShow) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	m, err := api.BadmailShow(e.ctx, c.Name)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		e.printJSON(m)
+		return nil
+	}
+	now := time.Now()
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(e.Out, "%-12s %s\n", name, printable(value))
+		}
+	}
+	line("Name", m.Name)
+	if !m.Written.IsZero() {
+		line("Written", m.Written.Local().Format(time.DateTime)+" ("+ago(m.Written, now)+" ago)")
+	}
+	line("Cause", m.Cause)
+	line("Reason", m.Reason)
+	line("Code", m.Code)
+	if m.Foreign != "" {
+		line("Foreign", m.Foreign+"; sender and recipients are those of the header")
+	}
+	if m.NoMessage {
+		line("Message", "missing")
+	} else {
+		line("Size", octets(m.Size))
+	}
+	line("Subject", m.Subject)
+	line("Message-ID", m.MessageID)
+	line("Sender", m.Sender)
+	line("From client", m.Client)
+	line("Queue id", m.QueueID)
+	line("Reports on", m.ReportOn)
+	line("Belongs to", m.Linked)
+	rows := make([][]string, len(m.Recipients))
+	for i, r := range m.Recipients {
+		state := "-"
+		if r.Failed {
+			state = "failed"
+		}
+		rows[i] = []string{r.Address, state, r.Host, r.Reply}
+	}
+	fmt.Fprintln(e.Out)
+	table(e.Out, []string{"RECIPIENT", "STATE", "HOST", "LAST REPLY"}, rows)
+	return nil
+}
+
+type badmailResubmit struct {
+	Names  []string `arg:"" name:"name" help:"Names of entries."`
+	Linked bool     `help:"And the entry that belongs to each: the original of a report, the report on an original."`
+	To     []string `placeholder:"ADDRESS" help:"Send to these instead of those that it could not be delivered to."`
+	From   string   `placeholder:"ADDRESS" help:"Send from this sender instead; <> is the null sender."`
+}
+
+// Run sends the messages of entries once more.
+func (c *badmailResubmit) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	all := control.BadmailResubmitted{Messages: []control.BadmailSent{}}
+	for _, name := range c.Names {
+		sent, err := api.BadmailResubmit(e.ctx, control.BadmailResubmission{Name: name, Linked: c.Linked, To: c.To, From: c.From})
+		if err != nil {
+			if len(all.Messages) > 0 {
+				fmt.Fprintf(e.Err, "mailroot: %d of the messages were sent before this went wrong\n", len(all.Messages))
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		all.Messages = append(all.Messages, sent.Messages...)
+		if !e.json {
+			for _, m := range sent.Messages {
+				fmt.Fprintf(e.Out, "%s is queued as %s.\n", printable(m.Name), m.QueueID)
+			}
+		}
+	}
+	if e.json {
+		e.printJSON(all)
+	}
+	return nil
+}
+
+type badmailExport struct {
+	Name string `arg:"" help:"Name of the entry."`
+	Out  string `short:"o" placeholder:"FILE" help:"File to write, which must not be there yet; without it the message goes to standard output."`
+}
+
+// Run writes the message of an entry.
+func (c *badmailExport) Run(e *env) error {
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	if c.Out == "" {
+		return api.BadmailExport(e.ctx, c.Name, e.Streams.Out)
+	}
+	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	n := &counter{w: f}
+	if err := errors.Join(api.BadmailExport(e.ctx, c.Name, n), f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(c.Out))
+	}
+	if e.json {
+		e.printJSON(map[string]any{"file": c.Out, "octets": n.n})
+		return nil
+	}
+	fmt.Fprintf(e.Streams.Out, "Wrote %d octets to %s\n", n.n, c.Out)
+	return nil
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+type badmailDelete struct {
+	Names []string `arg:"" optional:"" name:"name" help:"Names of entries."`
+	badmailFilters
+	All    bool `help:"All entries."`
+	Linked bool `help:"With names: and the entries that belong to them."`
+	DryRun bool `help:"Only say how many would be deleted."`
+	Yes    bool `short:"y" help:"Delete what filters or --all choose; without it they are only counted."`
+}
+
+// Run deletes the chosen entries. Those that are not named it only counts, unless --yes says that the
+// count is known.
+func (c *badmailDelete) Run(e *env) error {
+	filter, err := c.filter()
+	if err != nil {
+		return err
+	}
+	s := control.BadmailSelection{Names: c.Names, BadmailFilter: filter, All: c.All, Linked: c.Linked, DryRun: c.DryRun}
+	ways := 0
+	for _, used := range []bool{len(s.Names) > 0, s.BadmailFilter != control.BadmailFilter{}, s.All} {
+		if used {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return &exitError{ExitUsage, fmt.Errorf("choose the entries by names, or by filters such as --cause, or with --all")}
+	}
+	api, err := e.client()
+	if err != nil {
+		return err
+	}
+	unsure := len(s.Names) == 0 && !c.Yes && !c.DryRun
+	s.DryRun = s.DryRun || unsure
+	n, err := api.BadmailDelete(e.ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, name := range n.Unknown {
+		fmt.Fprintf(e.Err, "mailroot: nothing in badmail is called %s\n", printable(name))
+	}
+	entries := fmt.Sprintf("%d %s", n.Messages, plural(n.Messages, "entry", "entries"))
+	switch {
+	case n.Messages == 0:
+		return &exitError{ExitNotFound, fmt.Errorf("nothing in badmail matches")}
+	case unsure:
+		return &exitError{ExitUsage, fmt.Errorf("this would delete %s; add --yes if that is meant", entries)}
+	case e.json:
+		e.printJSON(n)
+	case c.DryRun:
+		fmt.Fprintf(e.Out, "%s would be deleted.\n", entries)
+	default:
+		fmt.Fprintf(e.Out, "%s deleted.\n", entries)
+	}
+	if len(n.Unknown) > 0 {
+		return &exitError{ExitNotFound, errQuiet}
+	}
+	return nil
+}
+
+// badmailLine tells of badmail in the status.
+func badmailLine(s control.BadmailStatus) string {
+	text := fmt.Sprintf("%d %s, %s", s.Messages, plural(s.Messages, "message", "messages"), octets(s.Octets))
+	var since []string
+	for _, cause := range []string{"report", "original", "no-sender", "pickup"} {
+		if n := s.Written[cause]; n > 0 {
+			since = append(since, fmt.Sprintf("%d %s", n, cause))
+		}
+	}
+	if s.Cleaned > 0 {
+		since = append(since, fmt.Sprintf("%d removed", s.Cleaned))
+	}
+	if len(since) > 0 {
+		text += "; since the start " + strings.Join(since, ", ")
+	}
+	return text
+}

@@ -1,0 +1,71 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/badmail"
+)
+
+// How often folders are looked at that others may change.
+const (
+	tendDrop    = time.Minute      // while there is a quota
+	tendBadmail = 10 * time.Minute // counted and cleaned
+)
+
+// tend looks after the drop and badmail folders until ctx ends.
+func (v *Server) tend(ctx context.Context) {
+	warned := ""
+	next := time.Time{} // for badmail: at once
+	tick := time.NewTicker(tendDrop)
+	defer tick.Stop()
+	for {
+		cfg := v.plan.Load().cfg
+		if cfg.Drop.Quota > 0 {
+			v.drop.scan()
+		}
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(tendBadmail)
+			v.cleanBadmail(ctx, now, badmail.Limits{MaxAge: cfg.Badmail.MaxAge, MaxSize: cfg.Badmail.MaxSize})
+		}
+		if w := v.BadmailWarning(); (w == "") != (warned == "") {
+			if warned = w; w != "" {
+				v.log.Warn(w, "server", v.name)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// cleanBadmail counts the badmail folder and removes what is over the limits.
+func (v *Server) cleanBadmail(ctx context.Context, now time.Time, l badmail.Limits) {
+	if err := v.bad.Scan(now); err != nil {
+		v.log.Warn("the badmail folder cannot be read", "server", v.name, "error", err)
+		return
+	}
+	n, err := v.bad.Clean(ctx, now, l)
+	if n > 0 {
+		v.log.Info("badmail was cleaned", "server", v.name, "entries", n)
+	}
+	if err != nil && ctx.Err() == nil {
+		v.log.Warn("badmail cannot be cleaned", "server", v.name, "error", err)
+	}
+}
+
+// BadmailWarning says that the badmail folder has more in it than the settings want to be told of, "" when
+// it has not.
+func (v *Server) BadmailWarning() string {
+	s, c := v.bad.Stats(), &v.plan.Load().cfg.Badmail
+	switch {
+	case c.WarnMessages > 0 && s.Messages >= c.WarnMessages:
+		return fmt.Sprintf("the badmail folder holds %d messages (badmail.warn_messages = %d)", s.Messages, c.WarnMessages)
+	case c.WarnSize > 0 && s.Octets >= c.WarnSize:
+		return fmt.Sprintf("the badmail folder holds %d octets (badmail.warn_size = %d)", s.Octets, c.WarnSize)
+	}
+	return ""
+}
