@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,30 +177,30 @@ func parseDate(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// find returns the slot of a name.
-func (f *Folder) find(name string) (*slot, []slot, error) {
-	all, _, err := slots(f.fs, f.dir)
-	if err != nil {
-		return nil, nil, err
+// find returns all slots, and which of them has a name.
+func (f *Folder) find(name string) (all []slot, at int, err error) {
+	if all, _, err = slots(f.fs, f.dir); err != nil {
+		return nil, 0, err
 	}
-	for i := range all {
-		if all[i].name == name {
-			return &all[i], all[i+1:], nil
-		}
+	if at = slices.IndexFunc(all, func(s slot) bool { return s.name == name }); at >= 0 {
+		return all, at, nil
 	}
-	return nil, nil, fmt.Errorf("%w: %.100q", ErrNotFound, name)
+	return nil, 0, fmt.Errorf("%w: %.100q", ErrNotFound, name)
 }
 
 // Read returns one entry, with its Header. An original tells by Linked which report it belongs
-// to, as far as that is there.
+// to; Linked is empty when that entry is no longer there.
 func (f *Folder) Read(name string) (Stored, error) {
-	s, younger, err := f.find(name)
+	all, at, err := f.find(name)
 	if err != nil {
 		return Stored{}, err
 	}
-	e := f.stored(s, true)
-	if e.Cause() == CauseOriginal {
-		e.Linked = f.reportOn(s, younger)
+	e := f.stored(&all[at], true)
+	switch {
+	case e.Cause() == CauseOriginal:
+		e.Linked = f.reportOn(&all[at], all[at+1:])
+	case !slices.ContainsFunc(all, func(s slot) bool { return s.name == e.Linked }):
+		e.Linked = ""
 	}
 	return e, nil
 }
@@ -223,12 +224,13 @@ func (f *Folder) reportOn(s *slot, younger []slot) string {
 // Open opens the message of an entry. The caller closes it; removing the entry meanwhile may
 // fail on Windows.
 func (f *Folder) Open(name string) (vfs.File, error) {
-	s, _, err := f.find(name)
+	all, at, err := f.find(name)
 	if err != nil {
 		return nil, err
 	}
-	if s.files[fileMessage] == "" {
+	file := all[at].files[fileMessage]
+	if file == "" {
 		return nil, fmt.Errorf("%w: the message of %s is missing", ErrNotFound, name)
 	}
-	return f.fs.Open(filepath.Join(f.dir, s.files[fileMessage]))
+	return f.fs.Open(filepath.Join(f.dir, file))
 }

@@ -58,6 +58,9 @@ func (v *Server) report(ctx context.Context, env *mail.Envelope, failed []mail.R
 // entry too many, never one too few.
 func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
 	report := badmail.Entry{Env: env, Results: failed, Code: badmail.CodeReport, Reason: "The message has no sender to whom a report could go, and it could not be delivered: " + failed[0].Reply.String()}
+	if env.Source == mail.SourceReport {
+		report.Reason = "A report could not be delivered: " + failed[0].Reply.String()
+	}
 	if env.Original != 0 {
 		original, err := v.store.Envelope(ctx, env.Original)
 		if err == nil {

@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"eventually": eventually,
 			"only":       only,
 			"firstid":    firstID,
+			"badmail":    firstBadmail,
 		},
 	})
 }
@@ -233,16 +234,26 @@ func only(ts *testscript.TestScript, neg bool, args []string) {
 
 // firstID CONFIG FILTER…: puts the id of the newest queued message that matches into $ID.
 func firstID(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("ID", first(ts, neg, args, "queue").ID)
+}
+
+// badmail CONFIG FILTER…: puts the name of the newest entry of badmail that matches into $BAD.
+func firstBadmail(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Setenv("BAD", first(ts, neg, args, "badmail").Name)
+}
+
+// first returns the first message of a list of the command line.
+func first(ts *testscript.TestScript, neg bool, args []string, area string) (m struct{ ID, Name string }) {
 	if neg || len(args) < 1 {
-		ts.Fatalf("usage: firstid CONFIG FILTER...")
+		ts.Fatalf("usage: firstid|badmail CONFIG FILTER...")
 	}
-	ts.Check(ts.Exec("mailroot", append([]string{"--json", "--config", args[0], "queue", "list"}, args[1:]...)...))
-	var list struct{ Messages []struct{ ID string } }
+	ts.Check(ts.Exec("mailroot", append([]string{"--json", "--config", args[0], area, "list"}, args[1:]...)...))
+	var list struct{ Messages []struct{ ID, Name string } }
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
 	if len(list.Messages) == 0 {
-		ts.Fatalf("no queued message matches")
+		ts.Fatalf("no message of %s matches", area)
 	}
-	ts.Setenv("ID", list.Messages[0].ID)
+	return list.Messages[0]
 }
 
 // exitCode is a program: exit-code N COMMAND… succeeds when the command exits with N.
