@@ -39,7 +39,8 @@ type world struct {
 	cable       *cable
 	connections string // settings
 	delivery    string
-	direct      bool // by MX, not by the smart host
+	blocks      string // further ones of the virtual server
+	direct      bool   // by MX, not by the smart host
 }
 
 // dataDir is where the relay has its folders, on the disk in memory.
@@ -68,6 +69,7 @@ virtual_server "default" {
       list = ["192.0.2.100"]
     }
   }
+  %s
 }
 `
 
@@ -109,7 +111,7 @@ func (w *world) tryStart() error {
 	if w.direct {
 		route = ""
 	}
-	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, route, w.delivery), dataDir+"/mailroot.hcl")
+	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, route, w.delivery, w.blocks), dataDir+"/mailroot.hcl")
 	if err := problems.Err(); err != nil {
 		return err
 	}
@@ -230,6 +232,7 @@ type server struct {
 
 	mu   sync.Mutex
 	mail []string
+	from []string // arguments of MAIL
 	done sync.WaitGroup
 }
 
@@ -278,6 +281,9 @@ func (s *server) talk(c net.Conn) {
 			say("250-smart.test\r\n250-PIPELINING\r\n250 8BITMIME")
 		case "MAIL":
 			rcpts = 0
+			s.mu.Lock()
+			s.from = append(s.from, strings.TrimSpace(line[len("MAIL FROM:"):]))
+			s.mu.Unlock()
 			say("250 2.1.0 ok")
 		case "RCPT":
 			if s.refuses != "" && strings.Contains(line, "@"+s.refuses+">") {
