@@ -168,7 +168,9 @@ func reason(name string, e *Entry) []byte {
 	}
 	for i := range env.Recipients {
 		line("    <" + show(env.Recipients[i].Addr.String()) + ">")
-		if r := last[i]; r != nil {
+		if r := last[i]; r != nil && r.Reply.IsZero() {
+			line("        failed; the report on it says why")
+		} else if r != nil {
 			who := ""
 			if r.Host != "" {
 				who = show(r.Host) + ": "

@@ -65,7 +65,7 @@ func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mai
 		original, err := v.store.Envelope(ctx, env.Original)
 		if err == nil {
 			report.Linked, err = v.writeBadmail(ctx, badmail.Entry{
-				Env: original, Code: badmail.CodeReport,
+				Env: original, Code: badmail.CodeReport, Results: v.reported(ctx, env.ID, original),
 				Reason: "The message could not be delivered, and the report of that (" + env.ID.String() + ") could not be delivered to the sender",
 			})
 		}
@@ -79,6 +79,24 @@ func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mai
 	}
 	v.log.Warn("a message went to Badmail", "server", v.name, "id", env.ID.String(), "file", name, "reason", failed[0].Reply.String())
 	return nil
+}
+
+// reported returns the results that a report of ours was on, as far as it can still be read: who they
+// are for, and that they failed.
+func (v *Server) reported(ctx context.Context, id mail.QueueID, original *mail.Envelope) (failed []mail.Result) {
+	body, err := v.store.Body(ctx, id)
+	if err != nil {
+		return nil
+	}
+	defer body.Close()
+	rcpts, err := report.Reported(body, body.Size(), original)
+	if err != nil {
+		return nil // the entry then names all recipients alike
+	}
+	for _, i := range rcpts {
+		failed = append(failed, mail.Result{ID: original.ID, Rcpt: i, Outcome: mail.Failed})
+	}
+	return failed
 }
 
 // writeBadmail completes e with the octets of its message and writes it.

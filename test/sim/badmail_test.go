@@ -75,7 +75,7 @@ func TestFailedReportBringsTheWholeOriginal(t *testing.T) {
 			if name == "5 MB" {
 				text += strings.Repeat(strings.Repeat("5", 1022)+"\r\n", 5<<10)
 			}
-			w.talk(say{"MAIL FROM:<x@nowhere.test>" + params, "250"}, say{"RCPT TO:<y@nowhere.test>", "250"}, say{"DATA", "354"},
+			w.talk(say{"MAIL FROM:<x@nowhere.test>" + params, "250"}, say{"RCPT TO:<y@nowhere.test>", "250"}, say{"RCPT TO:<z@fine.test>", "250"}, say{"DATA", "354"},
 				say{strings.Replace(text, "\r\n..dots", "\r\n...dots", 1) + ".", "250"}, say{"QUIT", "221"})
 			pass(10 * time.Second)
 			report, original := w.inBadmail(badmail.Query{Cause: badmail.CauseReport}), w.inBadmail(badmail.Query{Cause: badmail.CauseOriginal})
@@ -84,6 +84,10 @@ func TestFailedReportBringsTheWholeOriginal(t *testing.T) {
 			}
 			if got := w.message(original[0].Name); !strings.HasPrefix(got, "Received: ") || !strings.HasSuffix(got, "\r\n"+text) {
 				t.Errorf("%s: the original has %d octets and not those that came", name, len(got))
+			}
+			// z has it already: only y is tried again.
+			if _, to, err := original[0].Envelope(); err != nil || len(to) != 1 || to[0].Addr.Local != "y" {
+				t.Errorf("%s: for another try: %+v, %v", name, to, err)
 			}
 			if got := w.message(report[0].Name); strings.Contains(got, "..dots") || !strings.Contains(got, "Subject: whole") {
 				t.Errorf("%s: the report must have the header alone", name)
