@@ -48,6 +48,11 @@ func (c *Control) TestRoute(ctx context.Context, a Actor, text string) (RouteAns
 	}
 	v := c.server()
 	answer := RouteAnswer{Address: text, Steps: append(v.Routes().Explain(domain), whoMaySend(v, domain))}
+	if addr.Domain != "" && v.Routes().Local(domain) {
+		if d := v.Recipient(addr); !d.Allow {
+			answer.Steps = append(answer.Steps, "but this recipient is refused now: "+d.Reply.String()+" ("+d.Reason+")")
+		}
+	}
 	if domain == "" {
 		domain = v.DefaultDomain()
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/mailroot/mailroot/internal/badmail"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/delivery"
+	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/record/accesslog"
 	"github.com/mailroot/mailroot/internal/route"
@@ -29,6 +30,9 @@ func (v *Server) Warnings() []string { return v.plan.Load().warnings }
 
 // Routes returns the routes in force.
 func (v *Server) Routes() *route.Table { return v.plan.Load().table }
+
+// Recipient tells whether the drop folder takes mail for an address at present.
+func (v *Server) Recipient(to mail.Address) mail.Decision { return v.plan.Load().policy.Recipient(to) }
 
 // Deliverer returns the deliverer in force, to be asked, not run.
 func (v *Server) Deliverer() *delivery.Deliverer { return v.plan.Load().deliver }
