@@ -41,28 +41,20 @@ func (f *Folder) Clean(ctx context.Context, now time.Time, l Limits) (int, error
 	if err != nil {
 		return 0, err
 	}
-	n := 0
+	var list []*slot
 	for _, g := range groups {
 		old := l.MaxAge > 0 && now.Sub(g.last) > l.MaxAge
 		large := l.MaxSize > 0 && total > l.MaxSize
-		if !old && !large {
-			continue
+		if old || large {
+			list = append(list, g.members...)
+			total -= g.octets
 		}
-		if err := ctx.Err(); err != nil {
-			return n, err
-		}
-		for _, s := range g.members {
-			if err := f.remove(s); err != nil {
-				return n, err
-			}
-			n++
-			f.mu.Lock()
-			f.stats.Cleaned++
-			f.mu.Unlock()
-		}
-		total -= g.octets
 	}
-	return n, f.settle(n)
+	n, err := f.remove(ctx, list)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Cleaned += uint64(n)
+	return n, err
 }
 
 // groups returns the entries of ours among all, which are in order of age, and their size.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,54 +111,99 @@ func (f *Folder) size(s *slot) (n int64) {
 	return n
 }
 
-// Remove removes the files of the entries with these names, other programs' too, for good: it
-// returns when the directory is synced. It stops at the first error and tells how many it
-// removed. A name that no entry has is ErrNotFound.
-func (f *Folder) Remove(names ...string) (int, error) {
-	all, _, err := slots(f.fs, f.dir)
-	if err != nil {
-		return 0, err
+// Has tells which of these names entries have, and which none has.
+func (f *Folder) Has(names []string) (there, missing []string, err error) {
+	byName, err := f.byName()
+	for _, name := range unique(names) {
+		if byName[name] != nil {
+			there = append(there, name)
+		} else {
+			missing = append(missing, name)
+		}
 	}
+	return there, missing, err
+}
+
+func (f *Folder) byName() (map[string]*slot, error) {
+	all, _, err := slots(f.fs, f.dir)
 	byName := make(map[string]*slot, len(all))
 	for i := range all {
 		byName[all[i].name] = &all[i]
 	}
-	n := 0
-	for _, name := range names {
-		s := byName[name]
-		if s == nil {
-			err = errors.Join(err, ErrNotFound)
-			continue
-		}
-		if e := f.remove(s); e != nil {
-			return n, errors.Join(e, f.settle(n))
-		}
-		n++
-	}
-	return n, errors.Join(err, f.settle(n))
+	return byName, err
 }
 
-// settle makes removals durable.
-func (f *Folder) settle(n int) error {
-	if n == 0 {
-		return nil
-	}
-	return f.fs.SyncDir(f.dir)
+// unique returns names without repetitions.
+func unique(names []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(names)))
 }
 
-// remove removes the files of one slot. The .BDP goes last, see extensions.
-func (f *Folder) remove(s *slot) error {
+// Remove removes the entries with these names, other programs' too, for good, and tells how many. A
+// name that no entry has is ErrNotFound; the others are removed all the same.
+func (f *Folder) Remove(ctx context.Context, names ...string) (int, error) {
+	byName, err := f.byName()
+	if err != nil {
+		return 0, err
+	}
+	var list []*slot
+	for _, name := range unique(names) {
+		if s := byName[name]; s != nil {
+			list = append(list, s)
+		} else {
+			err = ErrNotFound
+		}
+	}
+	n, e := f.remove(ctx, list)
+	return n, errors.Join(err, e)
+}
+
+// removedTogether is the number of entries that share the two syncs of a removal.
+const removedTogether = 1000
+
+// remove removes the files of slots, the .BDP last and only when the others are gone for good: so what a
+// crash leaves of an entry of ours is known as ours, and removed another time. It stops at the
+// first error and tells how many it removed.
+func (f *Folder) remove(ctx context.Context, list []*slot) (n int, err error) {
 	f.scan.RLock()
 	defer f.scan.RUnlock()
-	octets := f.size(s)
-	for _, file := range s.files {
-		if file == "" {
-			continue
+	for part := range slices.Chunk(list, removedTogether) {
+		if err := ctx.Err(); err != nil {
+			return n, err
 		}
-		if err := f.fs.Remove(filepath.Join(f.dir, file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		for _, s := range part {
+			octets := f.size(s)
+			for _, kind := range []int{fileMessage, fileReason} {
+				if err := f.removeFile(s.files[kind]); err != nil {
+					return n, err
+				}
+			}
+			f.count(0, f.size(s)-octets)
+		}
+		if err := f.fs.SyncDir(f.dir); err != nil {
+			return n, err
+		}
+		for _, s := range part {
+			octets := f.size(s)
+			if err := f.removeFile(s.files[fileProperties]); err != nil {
+				return n, err
+			}
+			f.count(-1, -octets)
+			n++
+		}
+		if err := f.fs.SyncDir(f.dir); err != nil {
+			return n, err
 		}
 	}
-	f.count(-1, -octets)
+	return n, nil
+}
+
+// removeFile removes a file; one that is missing is fine.
+func (f *Folder) removeFile(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := f.fs.Remove(filepath.Join(f.dir, name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }

@@ -91,8 +91,7 @@ type slot struct {
 	files [3]string // of message, reason and properties, as they are written; "" for those that are missing
 }
 
-// The files of a slot, in the order in which they are removed: an entry that was removed in
-// part is known by its .BDP as one of ours, and removed in the end.
+// The files of a slot.
 const (
 	fileMessage = iota
 	fileReason

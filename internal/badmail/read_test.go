@@ -190,7 +190,7 @@ func TestListInPortions(t *testing.T) {
 		if next = n; next == "" {
 			break
 		}
-		if _, err := f.Remove(next); err != nil { // the place stays
+		if _, err := f.Remove(t.Context(), next); err != nil { // the place stays
 			t.Fatal(err)
 		}
 	}
@@ -288,11 +288,11 @@ func TestOthersFiles(t *testing.T) {
 		if _, err := f.Open(name); !errors.Is(err, ErrNotFound) {
 			t.Errorf("open of %q: %v", name, err)
 		}
-		if n, err := f.Remove(name); n != 0 || !errors.Is(err, ErrNotFound) {
+		if n, err := f.Remove(t.Context(), name); n != 0 || !errors.Is(err, ErrNotFound) {
 			t.Errorf("remove of %q: %d, %v", name, n, err)
 		}
 	}
-	if n, err := f.Remove("lower", "5a7d2c0801ca6bc400000001"); n != 2 || err != nil {
+	if n, err := f.Remove(t.Context(), "lower", "5a7d2c0801ca6bc400000001"); n != 2 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 	if left := fmt.Sprint(len(list(t, f.fs))); left != "11" {

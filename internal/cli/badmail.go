@@ -59,32 +59,22 @@ func (c *badmailList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.Limit < 1 {
-		return &exitError{ExitUsage, fmt.Errorf("--limit must be 1 or more")}
-	}
 	filter, err := c.filter()
 	if err != nil {
 		return err
 	}
-	q := control.BadmailQuery{BadmailFilter: filter}
-	all := []control.BadmailEntry{}
-	for len(all) < c.Limit {
-		q.Limit = min(c.Limit-len(all), 1000)
-		page, err := api.BadmailList(e.ctx, q)
-		if err != nil {
-			return err
-		}
-		all = append(all, page.Messages...)
-		q.Cursor = page.Next
-		if page.Next == "" {
-			break
-		}
+	all, more, err := pages(c.Limit, func(cursor string, n int) ([]control.BadmailEntry, string, error) {
+		page, err := api.BadmailList(e.ctx, control.BadmailQuery{BadmailFilter: filter, Cursor: cursor, Limit: n})
+		return page.Messages, page.Next, err
+	})
+	if err != nil {
+		return err
 	}
 	if e.json {
 		e.printJSON(struct {
 			Messages []control.BadmailEntry `json:"messages"`
 			More     bool                   `json:"more"`
-		}{all, q.Cursor != ""})
+		}{all, more})
 		return nil
 	}
 	if len(all) == 0 {
@@ -97,8 +87,8 @@ func (c *badmailList) Run(e *env) error {
 		rows[i] = []string{m.Name, ago(m.Written, now), octets(m.Size), m.Cause, cut(m.Sender, 40), cut(badmailRecipients(m), 60)}
 	}
 	table(e.Out, []string{"NAME", "AGE", "SIZE", "CAUSE", "SENDER", "RECIPIENTS"}, rows)
-	if q.Cursor != "" {
-		fmt.Fprintf(e.Out, "There are more; see --limit.\n")
+	if more {
+		fmt.Fprintln(e.Out, "There are more; see --limit.")
 	}
 	return nil
 }
@@ -265,13 +255,7 @@ func (c *badmailDelete) Run(e *env) error {
 		return err
 	}
 	s := control.BadmailSelection{Names: c.Names, BadmailFilter: filter, All: c.All, Linked: c.Linked, DryRun: c.DryRun}
-	ways := 0
-	for _, used := range []bool{len(s.Names) > 0, s.BadmailFilter != control.BadmailFilter{}, s.All} {
-		if used {
-			ways++
-		}
-	}
-	if ways != 1 {
+	if !onlyOne(len(s.Names) > 0, s.BadmailFilter != control.BadmailFilter{}, s.All) {
 		return &exitError{ExitUsage, fmt.Errorf("choose the entries by names, or by filters such as --cause, or with --all")}
 	}
 	api, err := e.client()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -227,7 +228,7 @@ func (c *Control) BadmailDelete(ctx context.Context, a Actor, s BadmailSelection
 	if s.DryRun || len(names) == 0 {
 		return out, nil
 	}
-	out.Messages, err = c.server().Badmail().Remove(names...)
+	out.Messages, err = c.server().Badmail().Remove(ctx, names...)
 	if errors.Is(err, badmail.ErrNotFound) {
 		err = nil // somebody else was faster
 	}
@@ -244,6 +245,8 @@ func (c *Control) chosenBadmail(ctx context.Context, s *BadmailSelection) (names
 		return nil, nil, fmt.Errorf("%w: more than %d names", ErrInvalid, maxSelected)
 	case (len(s.Names) > 0 || filtered) == s.All, len(s.Names) > 0 && filtered:
 		return nil, nil, fmt.Errorf("%w: choose the entries by names, by filters, or say that all are meant", ErrInvalid)
+	case len(s.Names) > 0 && !s.Linked:
+		return folder.Has(s.Names)
 	case len(s.Names) > 0:
 		for _, name := range s.Names {
 			e, err := folder.Read(name)
@@ -259,7 +262,8 @@ func (c *Control) chosenBadmail(ctx context.Context, s *BadmailSelection) (names
 				names = append(names, e.Linked)
 			}
 		}
-		return names, unknown, nil
+		slices.Sort(names) // both of a pair may have been named
+		return slices.Compact(names), unknown, nil
 	}
 	q, err := s.query(time.Now())
 	if err != nil {

@@ -57,7 +57,7 @@ func (v *Server) Resubmit(ctx context.Context, name string, r Resubmission) (mai
 	if err != nil {
 		return 0, err
 	}
-	if _, err := v.bad.Remove(name); err != nil {
+	if _, err := v.bad.Remove(ctx, name); err != nil {
 		return accepted.ID, fmt.Errorf("the message is queued as %s, but its entry cannot be removed from badmail: %w", accepted.ID, err)
 	}
 	return accepted.ID, nil

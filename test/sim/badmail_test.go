@@ -107,14 +107,15 @@ func TestPowerCutBetweenOriginalAndReport(t *testing.T) {
 	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorldOff(t)
-			entries, dead := 0, false
+			var entries atomic.Int32
+			var dead atomic.Bool
 			w.fault = func(op vfs.Op, path string, _ int) error {
 				if op == vfs.OpRename && strings.HasSuffix(path, badmail.ExtProperties+".tmp") {
-					if entries++; entries == 2 {
-						dead = true
+					if entries.Add(1) == 2 {
+						dead.Store(true)
 					}
 				}
-				if dead {
+				if dead.Load() {
 					return errors.New("the power is off")
 				}
 				return nil
@@ -123,7 +124,7 @@ func TestPowerCutBetweenOriginalAndReport(t *testing.T) {
 			hub := w.serve(smart, "nowhere.test")
 			w.send("x@nowhere.test", "y@nowhere.test", "twice unlucky")
 			pass(10 * time.Second)
-			if !dead || len(w.inBadmailFiles()) != 1 {
+			if !dead.Load() || len(w.inBadmailFiles()) != 1 {
 				t.Fatalf("the cut did not come between the two: %v", w.inBadmailFiles())
 			}
 			w.powerCut(rand.New(rand.NewPCG(seed, 7)))
