@@ -208,9 +208,13 @@ func (c *Control) BadmailResubmit(ctx context.Context, a Actor, r BadmailResubmi
 			out.Messages = append(out.Messages, BadmailSent{Name: name, QueueID: id.String()})
 			c.audit(a, "badmail resubmit", "name", name, "id", id.String(), "from", r.From, "to", strings.Join(r.To, " "))
 		}
-		if err != nil {
-			return out, badmailError(err)
+		if err == nil {
+			continue
 		}
+		if len(out.Messages) > 0 && id == 0 {
+			err = fmt.Errorf("%w; %s was sent before, as %s", err, out.Messages[0].Name, out.Messages[0].QueueID)
+		}
+		return out, badmailError(err)
 	}
 	return out, nil
 }

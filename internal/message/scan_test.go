@@ -218,14 +218,14 @@ func FuzzScanner(f *testing.F) {
 		if got := bytes.ReplaceAll(out, []byte("@example.com"), nil); !bytes.Equal(got, bytes.ReplaceAll(msg, []byte("@example.com"), nil)) {
 			t.Fatalf("%q became %q", msg, out)
 		}
-		any := func(string) bool { return true }
+		every := func(string) bool { return true }
 		var s Scanner
 		s.Reset(binary)
-		s.Stamp(any)
+		s.Stamp(every)
 		_, _ = s.Write(msg)
 		s.End()
 		edits := s.Content(0, 0).Edits
-		rewrite(Rewrites{Complete: "a.test", Default: "b.test", Masquerade: "c.test", Local: any}, edits)
+		rewrite(Rewrites{Complete: "a.test", Default: "b.test", Masquerade: "c.test", Local: every}, edits)
 		rewrite(Rewrites{Default: "b.test"}, edits)
 	})
 }

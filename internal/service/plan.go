@@ -136,11 +136,11 @@ func (r rules) Connect(p *mail.Peer) mail.Decision { return r.v.plan.Load().poli
 
 // Relay decides whether a client may send to an address, and whether a local one is taken.
 func (r rules) Relay(p *mail.Peer, to mail.Address) mail.Decision {
-	policy := r.v.plan.Load().policy
-	if d := policy.Relay(p, to); !d.Allow {
+	inForce := r.v.plan.Load().policy
+	if d := inForce.Relay(p, to); !d.Allow {
 		return d
 	}
-	return policy.Recipient(to)
+	return inForce.Recipient(to)
 }
 
 // isOwn reports whether an address belongs to this host.

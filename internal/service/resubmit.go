@@ -21,7 +21,8 @@ var ErrNoEnvelope = errors.New("the entry has no envelope; name sender and recip
 
 // Resubmit sends the message of a badmail entry once more, as a new message with attempts of its own,
 // and removes the entry when that is durable. With an error and an id the message is queued, and the
-// entry is still there; with an error alone nothing has changed. A crash between the two leaves both.
+// entry is still there; with an error alone nothing has changed, unless it wraps mail.ErrUnknownOutcome. A
+// crash between the two leaves both.
 func (v *Server) Resubmit(ctx context.Context, name string, r Resubmission) (mail.QueueID, error) {
 	v.resubmitting.Lock() // so that nobody else sends the same entry meanwhile
 	defer v.resubmitting.Unlock()
@@ -57,7 +58,8 @@ func (v *Server) Resubmit(ctx context.Context, name string, r Resubmission) (mai
 	if err != nil {
 		return 0, err
 	}
-	if _, err := v.bad.Remove(ctx, name); err != nil {
+	// Who asked may have gone meanwhile; what was sent must not stay there to be sent again.
+	if _, err := v.bad.Remove(context.WithoutCancel(ctx), name); err != nil {
 		return accepted.ID, fmt.Errorf("the message is queued as %s, but its entry cannot be removed from badmail: %w", accepted.ID, err)
 	}
 	return accepted.ID, nil
