@@ -202,6 +202,32 @@ func TestListInPortions(t *testing.T) {
 	}
 }
 
+// One call of List reads a bounded number of files, whatever it looks for.
+func TestListIsBounded(t *testing.T) {
+	mem, opened := vfs.NewMem(), 0
+	const entries = maxReads*2 + 500
+	for i := range entries {
+		put(t, mem, fmt.Sprintf("old%05d.BAD", i), "From: x\r\n")
+	}
+	f := NewFolder(vfs.Inject(mem, nil, func(op vfs.Op, _ string) {
+		if op == vfs.OpOpen {
+			opened++
+		}
+	}), dir)
+	calls, next := 0, ""
+	for calls == 0 || next != "" {
+		opened = 0
+		page, n, err := f.List(t.Context(), Query{Sender: "nobody"}, next, 10)
+		if err != nil || len(page) != 0 || opened > maxReads {
+			t.Fatalf("call %d: %d entries, %d files read, %v", calls, len(page), opened, err)
+		}
+		calls, next = calls+1, n
+	}
+	if calls != 3 {
+		t.Errorf("%d calls for %d entries", calls, entries)
+	}
+}
+
 func TestQuery(t *testing.T) {
 	f := NewFolder(vfs.NewMem(), dir)
 	original := plain("the original")

@@ -21,9 +21,9 @@ type Domain struct {
 	Kind string `json:"kind"` // default, alias, remote, other
 	// Implied is set for the default domain that no entry names: the host's DNS name.
 	Implied        bool   `json:"implied,omitempty"`
-	Matches        string `json:"matches"`  // the name, all names below, all others
-	NextHop        string `json:"next_hop"` // drop, mx, or hosts in order of preference
-	Entry          bool   `json:"own_route,omitempty"`
+	Matches        string `json:"matches"`             // the name, all names below, all others
+	NextHop        string `json:"next_hop"`            // drop, mx, or hosts in order of preference
+	OwnRoute       bool   `json:"own_route,omitempty"` // NextHop is of the entry, not the site's
 	AllowRelay     bool   `json:"allow_relay,omitempty"`
 	TLS            string `json:"tls,omitempty"`
 	SendHELO       bool   `json:"send_helo,omitempty"`
@@ -70,7 +70,7 @@ func domainView(v *config.VirtualServer, d *config.Domain) Domain {
 		out.Matches = "all names below"
 	}
 	hosts, direct := d.Route, false
-	if out.Entry = len(hosts) > 0; !out.Entry {
+	if out.OwnRoute = len(hosts) > 0; !out.OwnRoute {
 		hosts, direct = v.Delivery.SmartHost, v.Delivery.DirectFirst
 	}
 	names := make([]string, len(hosts))
@@ -145,7 +145,7 @@ func normalName(name string) (string, error) {
 	return norm, nil
 }
 
-// find returns the entry of a name, nil if there is none.
+// findDomain returns the entry of a name, nil if there is none.
 func findDomain(v *config.VirtualServer, name string) (*config.Domain, error) {
 	norm, err := normalName(name)
 	if err != nil {
@@ -159,7 +159,7 @@ func findDomain(v *config.VirtualServer, name string) (*config.Domain, error) {
 	return nil, nil
 }
 
-// mustFind is find for a name that has to have an entry.
+// mustFindDomain is findDomain for a name that has to have an entry.
 func mustFindDomain(v *config.VirtualServer, name string) (*config.Domain, error) {
 	d, err := findDomain(v, name)
 	if err == nil && d == nil {
