@@ -101,3 +101,36 @@ func TestBadmailDelete(t *testing.T) {
 		t.Errorf("left: %+v, %v", page, err)
 	}
 }
+
+// A reload puts the settings of badmail into force; the warning is in the status.
+func TestBadmailSettingsAreReloaded(t *testing.T) {
+	c, path := start(t, "")
+	putBadmail(t, c, "one", "two")
+	if err := c.server().Badmail().Scan(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	warned := func() bool {
+		s, err := c.Status(t.Context(), viewer)
+		if err != nil || s.VirtualServers[0].Badmail.Messages != 2 {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		return strings.Contains(strings.Join(s.Warnings, "\n"), "the badmail folder holds 2 messages")
+	}
+	if warned() {
+		t.Error("a warning at two messages, with the limit of 1,000")
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(src), "  delivery {", "  badmail {\n    warn_messages = 2\n  }\n  delivery {", 1)
+	if err := os.WriteFile(path, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := c.Reload(t.Context(), admin); err != nil || len(r.Changes) != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !warned() {
+		t.Error("no warning after the reload")
+	}
+}
