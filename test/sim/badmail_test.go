@@ -1,9 +1,7 @@
 package sim
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -16,36 +14,6 @@ import (
 	"github.com/mailroot/mailroot/internal/service"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
-
-// say is one line of a client and how the answer begins.
-type say struct{ line, want string }
-
-// talk has a dialog with the relay.
-func (w *world) talk(lines ...say) {
-	w.t.Helper()
-	c, err := w.net.Dial(w.t.Context(), "tcp", relay)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer c.Close()
-	r := bufio.NewReader(c)
-	for _, l := range append([]say{{"", "220"}, {"EHLO client.test", "250"}}, lines...) {
-		if l.line != "" {
-			if _, err := io.WriteString(c, l.line+"\r\n"); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-		for {
-			line, err := r.ReadString('\n')
-			if err != nil || !strings.HasPrefix(line, l.want) {
-				w.t.Fatalf("to %.60q the relay said %q (%v), want %s", l.line, line, err, l.want)
-			}
-			if line[3] == ' ' {
-				break
-			}
-		}
-	}
-}
 
 func (w *world) server() *service.Server { return w.svc.Servers()[0] }
 

@@ -154,8 +154,11 @@ func (w *world) stop() {
 	}
 }
 
-// send submits a message by SMTP and fails the test unless it is accepted.
-func (w *world) send(from, to, subject string) {
+// say is one line of a client and how the answer begins.
+type say struct{ line, want string }
+
+// talk has a dialog with the relay.
+func (w *world) talk(lines ...say) {
 	w.t.Helper()
 	c, err := w.net.Dial(w.t.Context(), "tcp", relay)
 	if err != nil {
@@ -163,28 +166,29 @@ func (w *world) send(from, to, subject string) {
 	}
 	defer c.Close()
 	r := bufio.NewReader(c)
-	expect := func(code string) {
-		w.t.Helper()
+	for _, l := range append([]say{{"", "220"}, {"EHLO client.test", "250"}}, lines...) {
+		if l.line != "" {
+			if _, err := io.WriteString(c, l.line+"\r\n"); err != nil {
+				w.t.Fatal(err)
+			}
+		}
 		for {
 			line, err := r.ReadString('\n')
-			if err != nil || !strings.HasPrefix(line, code) {
-				w.t.Fatalf("the relay said %q (%v), want %s", line, err, code)
+			if err != nil || !strings.HasPrefix(line, l.want) {
+				w.t.Fatalf("to %.60q the relay said %q (%v), want %s", l.line, line, err, l.want)
 			}
-			if len(line) > 3 && line[3] == ' ' {
-				return
+			if line[3] == ' ' {
+				break
 			}
 		}
 	}
-	expect("220")
-	for _, step := range []struct{ say, code string }{
-		{"EHLO client.test", "250"}, {"MAIL FROM:<" + from + ">", "250"}, {"RCPT TO:<" + to + ">", "250"}, {"DATA", "354"},
-		{"From: <" + from + ">\r\nTo: <" + to + ">\r\nSubject: " + subject + "\r\n\r\nThe text of " + subject + ".\r\n.", "250"}, {"QUIT", "221"},
-	} {
-		if _, err := io.WriteString(c, step.say+"\r\n"); err != nil {
-			w.t.Fatal(err)
-		}
-		expect(step.code)
-	}
+}
+
+// send submits a message by SMTP and fails the test unless it is accepted.
+func (w *world) send(from, to, subject string) {
+	w.t.Helper()
+	w.talk(say{"MAIL FROM:<" + from + ">", "250"}, say{"RCPT TO:<" + to + ">", "250"}, say{"DATA", "354"},
+		say{"From: <" + from + ">\r\nTo: <" + to + ">\r\nSubject: " + subject + "\r\n\r\nThe text of " + subject + ".\r\n.", "250"}, say{"QUIT", "221"})
 }
 
 // files returns the contents of the files in a folder of the relay that end in ext.
