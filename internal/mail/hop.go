@@ -106,6 +106,9 @@ type Result struct {
 	// MayRepeat: the connection was lost after the final dot, so the server may have the
 	// message and the next attempt may be a duplicate.
 	MayRepeat bool
+	// Cause is, of a recipient that was given up (Reply is ours, 4.4.7), what its last attempt
+	// came to: the reason that helps its sender. Zero when nothing is known of one.
+	Cause Reply
 	// NoDSN: the server took the message but knows no DSN, so that whoever asked for a
 	// success notice gets "relayed" (RFC 3461 §5.2.2).
 	NoDSN bool
@@ -133,6 +136,7 @@ type Pending struct {
 	Due      time.Time // zero: at once
 	Held     bool
 	Null     bool // the reverse-path is null
+	Noticed  bool // after ChangeNoticed
 }
 
 // ChangeKind says what happened to a recipient in the spool.
@@ -144,6 +148,9 @@ const (
 	ChangeDefer                       // waits until Due after Attempts attempts
 	ChangeHold                        // waits until released
 	ChangeRelease
+	// ChangeNoticed: the sender was told of the delay, or need not be; it is not told again. The
+	// recipient waits on as before.
+	ChangeNoticed ChangeKind = 5
 )
 
 // Change is one step in the state of a queued recipient, reported by the queue to the spool.

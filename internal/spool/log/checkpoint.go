@@ -201,7 +201,7 @@ const (
 	chkFile = 1
 	chkNull = 2
 
-	chkDue = 1 << 4 // beside rcptDone and rcptHeld: due and attempts follow
+	chkDue = 1 << 4 // beside the flags of a recipient: due and attempts follow
 )
 
 // appendMessage appends m and its recipients, and to list where their notes are. mu is held.
@@ -382,7 +382,7 @@ func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
 			if flags&chkDue != 0 {
 				r.due, r.attempts = d.varint(), uint16(d.uvarint())
 			}
-			if r.flags = flags & (rcptDone | rcptHeld); r.flags&rcptDone != 0 {
+			if r.flags = flags & (rcptDone | rcptHeld | rcptNoticed); r.flags&rcptDone != 0 {
 				p.live--
 				x.live--
 			} else if r.flags&rcptHeld != 0 {

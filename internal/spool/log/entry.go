@@ -149,7 +149,7 @@ func parseEntries(payload []byte, f func(entry)) bool {
 		e.id = mail.QueueID(d.uint64())
 		switch {
 		case e.kind == entryIDs, e.kind == entryMade, e.kind == entryGone:
-		case e.kind >= byte(mail.ChangeDone) && e.kind <= byte(mail.ChangeRelease):
+		case e.kind >= byte(mail.ChangeDone) && e.kind <= byte(mail.ChangeNoticed):
 			e.rcpt = int(uint32(d.uvarint()))
 			if e.kind == byte(mail.ChangeDefer) {
 				e.due, e.attempts = d.varint(), uint16(d.uvarint())

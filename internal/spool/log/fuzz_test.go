@@ -113,7 +113,7 @@ func sampleJournal(id fileID) []byte {
 	var out []byte
 	for i := range 3 {
 		b := appendFact(appendFact(appendFact(beginBlock(nil), entryIDs, 1000), entryMade, uint64(i)), entryGone, 2)
-		for _, kind := range []mail.ChangeKind{mail.ChangeDefer, mail.ChangeHold, mail.ChangeRelease, mail.ChangeDone} {
+		for _, kind := range []mail.ChangeKind{mail.ChangeDefer, mail.ChangeHold, mail.ChangeRelease, mail.ChangeNoticed, mail.ChangeDone} {
 			b, _ = appendChange(b, &mail.Change{ID: mail.QueueID(i + 1), Kind: kind, Attempts: i, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later"), Host: "mx"})
 		}
 		_ = w.write(b, blockChanges)

@@ -54,6 +54,7 @@ type recipient struct {
 const (
 	rcptDone = 1 << iota
 	rcptHeld
+	rcptNoticed // the sender needs not be told of the delay (any more)
 )
 
 func (r *recipient) state() spool.State {
@@ -151,6 +152,8 @@ func (x *index) apply(m *message, r *recipient, kind mail.ChangeKind, due int64,
 			x.held--
 		}
 		r.flags &^= rcptHeld
+	case mail.ChangeNoticed:
+		r.flags |= rcptNoticed
 	}
 	if reply != 0 {
 		r.reply = reply

@@ -135,7 +135,7 @@ func (s *Store) record(changes []mail.Change) ([]mail.Change, error) {
 func (s *Store) known(c *mail.Change) bool {
 	m := s.x.find(c.ID)
 	return m != nil && c.Rcpt >= 0 && c.Rcpt < int(m.n) && s.x.recipients(m)[c.Rcpt].flags&rcptDone == 0 &&
-		c.Kind >= mail.ChangeDone && c.Kind <= mail.ChangeRelease
+		c.Kind >= mail.ChangeDone && c.Kind <= mail.ChangeNoticed
 }
 
 func (s *Store) allKnown(changes []mail.Change) bool {

@@ -51,6 +51,7 @@ func (s *Store) appendPending(dst []mail.Pending, m *message) []mail.Pending {
 			dst = append(dst, mail.Pending{
 				ID: m.id, Rcpt: i, Domain: s.x.domains.names[r.domain], Size: m.size, Arrived: fromMillis(m.arrived),
 				Attempts: int(r.attempts), Due: fromMillis(r.due), Held: r.flags&rcptHeld != 0, Null: m.null,
+				Noticed: r.flags&rcptNoticed != 0,
 			})
 		}
 	}

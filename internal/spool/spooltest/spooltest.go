@@ -38,6 +38,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 		{"Load", testLoad},
 		{"LoadWhileMailComesIn", testLoadWhileMailComesIn},
 		{"Report", testReport},
+		{"Noticed", testNoticed},
 		{"ReportOfTheUnknown", testReportUnknown},
 		{"ManyRecipients", testManyRecipients},
 		{"Original", testOriginal},

@@ -28,9 +28,12 @@ func testLoad(t *testing.T, f *fixture) {
 		mail.Change{ID: want[4].ID, Rcpt: want[4].Rcpt, Kind: mail.ChangeDefer, Due: due, Attempts: 3, Reply: mail.NewReply(450, mail.EnhancedCode{}, "x")},
 		mail.Change{ID: want[7].ID, Rcpt: want[7].Rcpt, Kind: mail.ChangeHold},
 		mail.Change{ID: want[8].ID, Rcpt: want[8].Rcpt, Kind: mail.ChangeDone},
+		mail.Change{ID: want[4].ID, Rcpt: want[4].Rcpt, Kind: mail.ChangeNoticed},
+		mail.Change{ID: want[10].ID, Rcpt: want[10].Rcpt, Kind: mail.ChangeNoticed},
 	)
 	want[4].Due, want[4].Attempts = due, 3
 	want[7].Held = true
+	want[4].Noticed, want[10].Noticed = true, true
 	want = slices.Delete(want, 8, 9)
 	for _, n := range []int{0, 1, 2, 3, 10, 1000} {
 		f.reopen()
@@ -126,6 +129,44 @@ func testReport(t *testing.T, f *fixture) {
 	f.reopen()
 	f.gone(id)
 	f.equal("messages", f.Stats().Messages, int64(0))
+}
+
+// testNoticed: the mark survives whatever else becomes of the recipient, and changes nothing else.
+func testNoticed(t *testing.T, f *fixture) {
+	id := f.put([]byte("x"), Envelope("a@example.com", "r0@example.org", "r1@example.org", "r2@example.org"))
+	due := time.Now().Add(time.Hour).Truncate(time.Millisecond).UTC()
+	reply := mail.NewReply(451, mail.Enhanced(4, 4, 1), "no answer")
+	noticed := func(want ...bool) {
+		t.Helper()
+		for range 2 {
+			f.reopen()
+			var got []bool
+			for _, p := range f.load(10) {
+				got = append(got, p.Noticed)
+			}
+			f.equal("noticed", got, want)
+		}
+	}
+	f.report(
+		mail.Change{ID: id, Rcpt: 0, Kind: mail.ChangeDefer, Due: due, Attempts: 9, Reply: reply, Host: "mx.example.org"},
+		mail.Change{ID: id, Rcpt: 0, Kind: mail.ChangeNoticed},
+	)
+	noticed(true, false, false)
+	f.equal("status", f.status(id)[0], spool.RecipientStatus{State: spool.Deferred, Attempts: 9, Due: due, Reply: reply, Host: "mx.example.org"})
+	f.report(
+		mail.Change{ID: id, Rcpt: 0, Kind: mail.ChangeHold}, mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeHold},
+		mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeNoticed}, mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeNoticed},
+	)
+	noticed(true, true, false)
+	f.equal("held", f.Stats().Held, int64(2))
+	f.report(
+		mail.Change{ID: id, Rcpt: 0, Kind: mail.ChangeRelease}, mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeRelease},
+		mail.Change{ID: id, Rcpt: 0, Kind: mail.ChangeDefer, Due: due, Attempts: 10},
+	)
+	noticed(true, true, false)
+	f.report(mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeDone}, mail.Change{ID: id, Rcpt: 1, Kind: mail.ChangeNoticed})
+	noticed(true, false)
+	f.equal("done", f.status(id)[1].State, spool.Done)
 }
 
 func testReportUnknown(t *testing.T, f *fixture) {
