@@ -28,6 +28,10 @@ func (q *Queue) Add(env *mail.Envelope) {
 	if keep {
 		common.flags = flagCached
 	}
+	if env.Sender.Addr.IsNull() {
+		common.flags |= flagNoticed // there is nobody to tell
+	}
+	q.remind(&common, now)
 	looped := q.tooManyHops(env)
 	for k := range env.Recipients {
 		i, e := q.entries.take()
@@ -156,7 +160,11 @@ func (q *Queue) addPending(page []mail.Pending) bool {
 			attempts: uint16(min(p.Attempts, math.MaxUint16)),
 		}
 		e.domain = q.domainOf(p.Domain)
+		if p.Null || p.Noticed {
+			e.flags |= flagNoticed
+		}
 		q.link(i, e)
+		q.remind(e, now)
 		if p.Held {
 			if q.reroute(i, e, now) {
 				q.holdEntry(e, false)

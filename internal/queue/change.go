@@ -195,6 +195,7 @@ func (q *Queue) apply(i uint32, e *entry, kind mail.ChangeKind, report bool) boo
 			q.change(mail.Change{ID: e.id, Rcpt: int(e.rcpt), Kind: mail.ChangeRelease})
 		}
 		q.detach(e)
+		q.remind(e, q.now())
 		q.admit(i, e, q.now(), false)
 		return true
 	}
@@ -211,6 +212,7 @@ func (q *Queue) move(i uint32, e *entry, due int64) {
 		return
 	}
 	q.detach(e)
+	q.remind(e, now)
 	if e.due = due; due > now {
 		q.sleepUntil(i, e)
 		return

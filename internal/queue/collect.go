@@ -68,6 +68,12 @@ func (q *Queue) tellTrouble(err error) {
 	}
 }
 
+func (q *Queue) reportTrouble(id mail.QueueID, err error) {
+	if q.events.ReportTrouble != nil {
+		q.events.ReportTrouble(id, err)
+	}
+}
+
 func (q *Queue) tellLost(id mail.QueueID, err error) {
 	if q.events.Lost != nil {
 		q.events.Lost(id, err)

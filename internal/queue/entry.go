@@ -11,15 +11,18 @@ const (
 	stateDeferred              // in the timer wheel
 	stateHeld                  // in no list
 	stateFlight                // in a batch that a run has
-	stateFailing               // waits for, or is in, a report of non-delivery that no run makes
+	stateFailing               // waits for, or is in, a report that no run makes: of failure, or with flagDelivered of success
 	states        = iota
 )
 
 // What happens to a recipient when it comes back from its flight or its report.
 const (
-	flagDelete uint8 = 1 << iota // it is forgotten
-	flagHold                     // it is held
-	flagCached                   // it is counted as a user of the envelope in the cache
+	flagDelete    uint8 = 1 << iota // it is forgotten
+	flagHold                        // it is held
+	flagCached                      // it is counted as a user of the envelope in the cache
+	flagNoticed                     // the sender is not (or no more) to be told of its delay
+	flagDelivered                   // it was delivered, and waits for its report of success
+	flagRelayed                     // with flagDelivered: to a server without DSN
 )
 
 // entry is one waiting recipient: 64 octets, no pointers, so that the garbage collector passes

@@ -16,9 +16,23 @@ type failureList struct{ head, tail uint32 }
 
 // fail puts a recipient that is in no list in line for its report.
 func (q *Queue) fail(i uint32, e *entry, reply mail.Reply, host string) {
+	q.failWith(i, e, lastReply{reply: reply, host: host})
+}
+
+// giveUp does the same with the final result of a recipient that is not tried again.
+func (q *Queue) giveUp(i uint32, e *entry, last *mail.Result) {
+	q.failWith(i, e, lastReply{last.Reply, last.Host, last.Cause})
+}
+
+func (q *Queue) failWith(i uint32, e *entry, last lastReply) {
 	old := e.reply
-	e.reply = q.replies.hold(reply, host, true)
+	e.reply = q.replies.hold(last, true)
 	q.replies.drop(old)
+	q.await(i, e)
+}
+
+// await puts a recipient that is in no list in line for the report that it needs.
+func (q *Queue) await(i uint32, e *entry) {
 	q.enter(e, stateFailing)
 	e.next = 0
 	if q.failing.tail == 0 {
@@ -40,7 +54,8 @@ func (q *Queue) hopsReply(env *mail.Envelope) mail.Reply {
 		strconv.Itoa(env.Content.Hops)+" Received fields, the limit is "+strconv.Itoa(q.set.MaxHops))
 }
 
-// returns makes the reports of recipients that failed without a run, one after the other.
+// returns makes the reports that no run makes, one after the other: of recipients that failed without a
+// transaction, and of delay.
 func (q *Queue) returns(ctx context.Context) {
 	for {
 		select {
@@ -52,6 +67,7 @@ func (q *Queue) returns(ctx context.Context) {
 		}
 		for q.returnOne(ctx) {
 		}
+		q.notices(ctx)
 	}
 }
 
@@ -59,23 +75,28 @@ func (q *Queue) returns(ctx context.Context) {
 func (q *Queue) returnOne(ctx context.Context) bool {
 	q.mu.Lock()
 	var (
-		entries []uint32
-		failed  []mail.Result
-		id      mail.QueueID
+		entries   []uint32
+		failed    []mail.Result
+		id        mail.QueueID
+		delivered uint8
 	)
 	for i := q.failing.head; i != 0 && len(failed) < maxFailed && !q.stopping && ctx.Err() == nil; i = q.failing.head {
 		e := q.entries.at(i)
 		if id == 0 {
-			id = e.id
+			id, delivered = e.id, e.flags&flagDelivered
 		}
-		if e.id != id {
+		if e.id != id || e.flags&flagDelivered != delivered {
 			break
 		}
 		last := q.replies.get(e.reply)
 		entries = append(entries, i)
-		failed = append(failed, mail.Result{
-			ID: id, Rcpt: int(e.rcpt), Outcome: mail.Failed, Reply: last.reply, Ours: true, Host: last.host,
-		})
+		res := mail.Result{
+			ID: id, Rcpt: int(e.rcpt), Outcome: mail.Failed, Reply: last.reply, Ours: true, Host: last.host, Cause: last.cause,
+		}
+		if delivered != 0 {
+			res.Outcome, res.Ours, res.NoDSN = mail.Delivered, last.host == "", e.flags&flagRelayed != 0
+		}
+		failed = append(failed, res)
 		q.failing.head = e.next
 		e.next = 0
 		if q.failing.head == 0 {
@@ -88,18 +109,14 @@ func (q *Queue) returnOne(ctx context.Context) bool {
 		return false
 	}
 
-	var err error
-	if env == nil {
-		env, err = q.store.Envelope(ctx, id)
+	env, err := q.envelope(ctx, id, env)
+	if err == nil && delivered != 0 {
+		q.succeed(ctx, env, entries, failed)
+		return true
 	}
-	switch {
-	case err != nil && q.gone(err):
-		q.tellLost(id, err)
-	case err != nil:
-		q.tellTrouble(err)
-	default:
-		if err = q.report(ctx, env, failed); err != nil && q.events.ReportTrouble != nil {
-			q.events.ReportTrouble(id, err)
+	if err == nil {
+		if err = q.report(ctx, env, failed); err != nil {
+			q.reportTrouble(id, err)
 		}
 	}
 	q.mu.Lock()
@@ -112,8 +129,28 @@ func (q *Queue) returnOne(ctx context.Context) bool {
 		}
 		return true
 	}
-	q.reported(id, entries, failed, err)
+	if delivered != 0 {
+		q.told(id, entries, failed, err)
+	} else {
+		q.reported(id, entries, failed, err)
+	}
 	return true
+}
+
+// envelope returns the envelope of a message, which it reads unless it is cached. An error has been told.
+func (q *Queue) envelope(ctx context.Context, id mail.QueueID, cached *mail.Envelope) (*mail.Envelope, error) {
+	if cached != nil {
+		return cached, nil
+	}
+	env, err := q.store.Envelope(ctx, id)
+	switch {
+	case err == nil:
+	case q.gone(err):
+		q.tellLost(id, err)
+	default:
+		q.tellTrouble(err)
+	}
+	return env, err
 }
 
 // reported ends recipients whose report was made, or defers them when it could not. Entries may
@@ -146,7 +183,7 @@ func (q *Queue) reported(id mail.QueueID, entries []uint32, failed []mail.Result
 // false when there is none: the entry was deferred or fails.
 func (q *Queue) reroute(i uint32, e *entry, now int64) bool {
 	d := q.domains.at(e.domain)
-	if d.hop == 0 {
+	if d.hop == 0 && e.flags&flagDelivered == 0 {
 		to, err := q.set.Route(d.name)
 		if err != nil {
 			q.current(e)
@@ -157,7 +194,7 @@ func (q *Queue) reroute(i uint32, e *entry, now int64) bool {
 			}
 			res := &mail.Result{Outcome: mail.Deferred, Reply: mail.ReplyOf(err), Ours: true}
 			if last := q.exhausted(e, q.hops.at(0), res, now); last != nil {
-				q.fail(i, e, last.Reply, "")
+				q.giveUp(i, e, last)
 				return false
 			}
 			var j jitter

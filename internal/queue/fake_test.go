@@ -40,6 +40,7 @@ type key struct {
 
 type fakeStatus struct {
 	done, held bool
+	noticed    int
 	attempts   int
 	due        time.Time
 	reply      mail.Reply
@@ -101,6 +102,7 @@ func (s *fakeStore) Load(_ context.Context, shard int, after mail.QueueID, n int
 			page = append(page, mail.Pending{
 				ID: id, Rcpt: k, Domain: env.Recipients[k].Addr.Domain, Size: env.Content.Size,
 				Arrived: env.Arrived, Attempts: st.attempts, Due: st.due, Held: st.held,
+				Null: env.Sender.Addr.IsNull(), Noticed: st.noticed > 0,
 			})
 		}
 	}
@@ -149,6 +151,8 @@ func (s *fakeStore) Report(_ context.Context, changes []mail.Change) error {
 			st.held = true
 		case mail.ChangeRelease:
 			st.held = false
+		case mail.ChangeNoticed:
+			st.noticed++
 		default:
 			s.t.Errorf("unknown change %+v", c)
 		}
@@ -157,6 +161,13 @@ func (s *fakeStore) Report(_ context.Context, changes []mail.Change) error {
 		return s.fail()
 	}
 	return nil
+}
+
+// breakReads makes reads of envelopes fail as f says.
+func (s *fakeStore) breakReads(f func(mail.QueueID) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failRead = f
 }
 
 // get returns a copy of the state of a recipient.
@@ -315,6 +326,9 @@ type world struct {
 
 	mu         sync.Mutex
 	returned   map[key][]mail.Result
+	notices    []notice
+	successes  map[key][]mail.Result
+	failTell   error // of notices of delay and reports of success
 	failReport error
 	hops       map[string]*mail.Hop
 	events     []string
@@ -324,7 +338,7 @@ type world struct {
 // newWorld makes a queue that is not started. Domains are routed by MX, but for drop.test, which is local,
 // and none.test, which has no route.
 func newWorld(t testing.TB, change func(*Options)) *world {
-	w := &world{store: newFakeStore(t), peer: newPeer(), returned: map[key][]mail.Result{}, hops: map[string]*mail.Hop{}}
+	w := &world{store: newFakeStore(t), peer: newPeer(), returned: map[key][]mail.Result{}, successes: map[key][]mail.Result{}, hops: map[string]*mail.Hop{}}
 	w.opts = Options{
 		Settings: Settings{
 			Route:                 w.route,
@@ -334,10 +348,12 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 			Remote:                Retry{Intervals: []time.Duration{5 * time.Minute, 15 * time.Minute, 30 * time.Minute, time.Hour}},
 			Local:                 Retry{Intervals: []time.Duration{time.Minute}},
 		},
-		Store:  w.store,
-		Gone:   func(err error) bool { return errors.Is(err, errGone) },
-		Run:    func(ctx context.Context, hop *mail.Hop, work mail.Work) { w.peer.run(ctx, hop, work) },
-		Report: w.reportFailure,
+		Store:   w.store,
+		Gone:    func(err error) bool { return errors.Is(err, errGone) },
+		Run:     func(ctx context.Context, hop *mail.Hop, work mail.Work) { w.peer.run(ctx, hop, work) },
+		Report:  w.reportFailure,
+		Delayed: w.reportDelay,
+		Success: w.reportSuccess,
 		Events: Events{
 			HopDown:       func(hop string, _ mail.Reply) { w.note("down " + hop) },
 			HopUp:         func(hop string) { w.note("up " + hop) },
@@ -400,6 +416,65 @@ func (w *world) reportFailure(_ context.Context, env *mail.Envelope, failed []ma
 		w.returned[k] = append(w.returned[k], r)
 	}
 	return nil
+}
+
+// notice is one call of Options.Delayed.
+type notice struct {
+	id      mail.QueueID
+	results []mail.Result
+	at      time.Time
+	until   time.Time
+}
+
+func (w *world) reportDelay(_ context.Context, env *mail.Envelope, delayed []mail.Result, until time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failTell != nil {
+		return w.failTell
+	}
+	for _, r := range delayed {
+		if r.ID != env.ID || r.Outcome != mail.Deferred || w.store.get(r.ID, r.Rcpt).noticed > 0 {
+			w.store.t.Errorf("wrong result in a notice, or told before: %+v", r)
+		}
+	}
+	w.notices = append(w.notices, notice{env.ID, slices.Clone(delayed), time.Now(), until})
+	return nil
+}
+
+// told returns the notices so far.
+func (w *world) told() []notice {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.notices)
+}
+
+func (w *world) reportSuccess(_ context.Context, env *mail.Envelope, delivered []mail.Result) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failTell != nil {
+		return w.failTell
+	}
+	for _, r := range delivered {
+		if r.ID != env.ID || r.Outcome != mail.Delivered || w.store.get(r.ID, r.Rcpt).done {
+			w.store.t.Errorf("wrong result in a report of success, or done before: %+v", r)
+		}
+		k := key{env.ID, r.Rcpt}
+		w.successes[k] = append(w.successes[k], r)
+	}
+	return nil
+}
+
+func (w *world) successOf(id mail.QueueID, rcpt int) []mail.Result {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.successes[key{id, rcpt}])
+}
+
+// breakReports makes notices of delay and reports of success fail, or with nil work again.
+func (w *world) breakReports(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failTell = err
 }
 
 func (w *world) returnedOf(id mail.QueueID, rcpt int) []mail.Result {

@@ -112,6 +112,9 @@ func (q *Queue) Apply(s Settings) {
 	q.set = s.withDefaults()
 	q.rerouteDomains()
 	now := q.now()
+	if q.set.patience() > 0 {
+		q.lookAt(0, now) // the ages may have changed
+	}
 	q.eachEntry(func(i uint32, e *entry) {
 		if q.domains.at(e.domain).hop == e.hop {
 			return

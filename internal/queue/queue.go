@@ -33,6 +33,8 @@ type Retry struct {
 	Intervals []time.Duration
 	// ExpireAfter is the age at which a recipient is given up whatever the attempts. 0: never.
 	ExpireAfter time.Duration
+	// NoticeAfter is the age at which the sender is told, once, that a recipient still waits. 0: never.
+	NoticeAfter time.Duration
 }
 
 // Settings are what may change while the queue runs.
@@ -76,6 +78,16 @@ type Options struct {
 	// the report is durable (or there is none to be made, or the message is in Badmail). After an
 	// error the recipients are deferred. It may call Add.
 	Report func(ctx context.Context, env *mail.Envelope, failed []mail.Result) error
+	// Delayed makes the delay of recipients of one message known to its sender, which is never null. until is when the first
+	// of them will be given up. A result with a zero Reply and attempts behind it has a reply that only the
+	// spool knows. When it returns nil the notice is durable, or nobody wants it; after an error it is
+	// called again a minute later. It may call Add. Nil: there are no notices.
+	Delayed func(ctx context.Context, env *mail.Envelope, delayed []mail.Result, until time.Time) error
+	// Success makes the delivery of recipients of one message known to its sender, who asked for that and is never null: into
+	// the drop directory or, with NoDSN, to a server that makes no such report. As with Report the recipients
+	// are done when it has returned nil; after an error it is called again a minute later. It may call Add.
+	// Nil: there are no such reports.
+	Success func(ctx context.Context, env *mail.Envelope, delivered []mail.Result) error
 	// Events are told of what happens; see there.
 	Events Events
 
@@ -91,7 +103,7 @@ type Events struct {
 	HopDown       func(hop string, reply mail.Reply) // the hop could not be reached
 	HopUp         func(hop string)                   // after HopDown, it could
 	StoreTrouble  func(err error)                    // Load, Envelope or Report of the store failed
-	ReportTrouble func(id mail.QueueID, err error)   // no report of non-delivery could be made
+	ReportTrouble func(id mail.QueueID, err error)   // a report could not be made
 	Lost          func(id mail.QueueID, err error)   // a waiting message is no longer in the spool
 	Loaded        func(recipients int, took time.Duration)
 }
@@ -102,10 +114,13 @@ type Queue struct {
 	gone   func(error) bool
 	runner func(context.Context, *mail.Hop, mail.Work)
 	report func(context.Context, *mail.Envelope, []mail.Result) error
-	events Events
-	shards []int
-	epoch  time.Time // the origin of the queue's clock
-	seed   maphash.Seed
+	// delayed and success are Options.Delayed and Options.Success.
+	delayed func(context.Context, *mail.Envelope, []mail.Result, time.Time) error
+	success func(context.Context, *mail.Envelope, []mail.Result) error
+	events  Events
+	shards  []int
+	epoch   time.Time // the origin of the queue's clock
+	seed    maphash.Seed
 	// jitterSeed is Options.JitterSeed, or chosen at random.
 	jitterSeed uint64
 
@@ -129,6 +144,8 @@ type Queue struct {
 	sleep    int64        // until when the scheduler sleeps, 0 when it is awake
 	fired    []uint32     // reused by the scheduler
 	failing  failureList  // recipients that wait for their report
+	noticeAt int64        // when the next look for delayed mail is, never for none
+	look     bool         // the reporter is to look
 	changes  []mail.Change
 	spare    []mail.Change
 	room     sync.Cond // the collector has taken the changes
@@ -141,7 +158,7 @@ type Queue struct {
 
 	wake      chan struct{} // to the scheduler
 	collect   chan struct{} // to the collector
-	returning chan struct{} // to the reporter of failures
+	returning chan struct{} // to the reporter
 	quit      chan struct{} // closed when scheduler, loader and reporter are to end
 	flush     chan struct{} // closed when the collector is to end
 	runs      sync.WaitGroup
@@ -160,7 +177,7 @@ const (
 // New makes a queue that does nothing yet. Messages may be added before Start.
 func New(o Options) *Queue {
 	q := &Queue{
-		store: o.Store, gone: o.Gone, runner: o.Run, report: o.Report, events: o.Events, shards: o.Shards,
+		store: o.Store, gone: o.Gone, runner: o.Run, report: o.Report, delayed: o.Delayed, success: o.Success, events: o.Events, shards: o.Shards,
 		epoch:     time.Now(),
 		seed:      maphash.MakeSeed(),
 		set:       o.Settings.withDefaults(),
@@ -180,6 +197,13 @@ func New(o Options) *Queue {
 	if q.gone == nil {
 		q.gone = func(error) bool { return false }
 	}
+	if q.delayed == nil {
+		q.delayed = func(context.Context, *mail.Envelope, []mail.Result, time.Time) error { return nil }
+	}
+	if q.success == nil {
+		q.success = func(context.Context, *mail.Envelope, []mail.Result) error { return nil }
+	}
+	q.noticeAt = never
 	q.room.L = &q.mu
 	q.cache.init(o.CacheMessages)
 	q.domains.init()

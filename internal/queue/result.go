@@ -33,7 +33,7 @@ func (q *Queue) done(ctx context.Context, r *run, b *mail.Batch, results []mail.
 	results = align(&f.batch, results)
 	v := judge(results)
 	n, told := q.learn(r, v, now)
-	failed := q.settle(r, f, results, v, now)
+	failed, delivered := q.settle(r, f, results, v, now)
 	q.offer(r.hop, now)
 	q.mu.Unlock()
 
@@ -42,9 +42,12 @@ func (q *Queue) done(ctx context.Context, r *run, b *mail.Batch, results []mail.
 		q.mu.Lock()
 		q.reported(b.ID, f.entries, failed, err)
 		q.mu.Unlock()
-		if err != nil && q.events.ReportTrouble != nil {
-			q.events.ReportTrouble(b.ID, err)
+		if err != nil {
+			q.reportTrouble(b.ID, err)
 		}
+	}
+	if len(delivered) > 0 {
+		q.succeed(ctx, env, f.entries, delivered)
 	}
 	if n > 0 {
 		q.drain(r.hop, n, v.reason)
@@ -155,7 +158,7 @@ func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
 		}
 		return 0, n
 	}
-	h.last, h.lastAt = lastReply{v.reason.Reply, speaker(v.reason)}, now
+	h.last, h.lastAt = lastReply{reply: v.reason.Reply, host: speaker(v.reason)}, now
 	if v.down {
 		r.ending = true
 	}
@@ -207,11 +210,10 @@ func (q *Queue) retry(h *hop) *Retry {
 	return &q.set.Remote
 }
 
-// settle gives all recipients of a batch their new state, but for those that failed: these stay in
-// flight until their report is made, and are returned.
-func (q *Queue) settle(r *run, f *flight, results []mail.Result, v verdict, now int64) []mail.Result {
+// settle gives all recipients of a batch their new state, but for those that failed, or were delivered to
+// a sender who wants to know: these stay in flight until their report is made, and are returned.
+func (q *Queue) settle(r *run, f *flight, results []mail.Result, v verdict, now int64) (failed, delivered []mail.Result) {
 	var (
-		failed   []mail.Result
 		j        jitter
 		overflow bool
 		alive    = v.down && r.hop.runs > r.hop.lost
@@ -222,6 +224,10 @@ func (q *Queue) settle(r *run, f *flight, results []mail.Result, v verdict, now 
 		switch {
 		case res.Outcome == mail.Delivered:
 			q.count.delivered++
+			if asksSuccess(f.batch.Env, e, res, r.to) {
+				delivered = append(delivered, own(res, e, mail.Delivered))
+				break
+			}
 			q.detach(e)
 			q.finish(i, e)
 		case res.Outcome == mail.Overflow && v.progress:
@@ -230,10 +236,10 @@ func (q *Queue) settle(r *run, f *flight, results []mail.Result, v verdict, now 
 		case res.Outcome == mail.Deferred && res.HopDown && alive:
 			q.requeue(i, e, now) // the others will take it
 		case res.Outcome == mail.Failed:
-			failed = append(failed, own(res, e))
+			failed = append(failed, own(res, e, mail.Failed))
 		default:
 			if last := q.exhausted(e, r.hop, res, now); last != nil {
-				failed = append(failed, own(last, e))
+				failed = append(failed, own(last, e, mail.Failed))
 				break
 			}
 			q.postpone(i, e, res, now, &j)
@@ -243,13 +249,14 @@ func (q *Queue) settle(r *run, f *flight, results []mail.Result, v verdict, now 
 		q.separate(r, now)
 	}
 	slices.Reverse(failed)
-	return failed
+	slices.Reverse(delivered)
+	return failed, delivered
 }
 
 // own returns a result with the identity that it must have.
-func own(res *mail.Result, e *entry) mail.Result {
+func own(res *mail.Result, e *entry, o mail.Outcome) mail.Result {
 	c := *res
-	c.ID, c.Rcpt, c.Outcome = e.id, int(e.rcpt), mail.Failed
+	c.ID, c.Rcpt, c.Outcome = e.id, int(e.rcpt), o
 	return c
 }
 
@@ -258,7 +265,7 @@ func own(res *mail.Result, e *entry) mail.Result {
 func (q *Queue) exhausted(e *entry, h *hop, res *mail.Result, now int64) *mail.Result {
 	retry := q.retry(h)
 	last := *res
-	last.Ours, last.HopDown = true, false
+	last.Ours, last.HopDown, last.Cause = true, false, res.Reply
 	switch {
 	case int(e.attempts)+1 >= retry.MaxAttempts:
 		last.Reply = attemptsReply(int(e.attempts)+1, res.Reply)
@@ -347,7 +354,7 @@ func (q *Queue) aside(i uint32, e *entry, res *mail.Result, now int64, j *jitter
 		e.due = min(e.due, max(end, now+1))
 	}
 	old := e.reply
-	e.reply = q.replies.hold(res.Reply, speaker(res), false)
+	e.reply = q.replies.hold(lastReply{reply: res.Reply, host: speaker(res)}, false)
 	q.replies.drop(old)
 	if e.flags&flagDelete != 0 {
 		q.finish(i, e)
@@ -412,7 +419,7 @@ func (q *Queue) drain(h *hop, n int32, reason *mail.Result) {
 			e := q.entries.at(i)
 			if last := q.exhausted(e, h, &res, now); last != nil {
 				q.detach(e)
-				q.fail(i, e, last.Reply, last.Host)
+				q.giveUp(i, e, last)
 				continue
 			}
 			q.postpone(i, e, &res, now, &j)

@@ -19,6 +19,7 @@ func (q *Queue) schedule(ctx context.Context) {
 		now := q.now()
 		more := q.fire(now)
 		q.ring(now)
+		q.callNotices(now)
 		starts = q.pick(now, starts[:0])
 		q.sleep = q.nextWake()
 		delay := time.Duration(min(q.sleep-now, math.MaxInt32)) * time.Millisecond
@@ -45,9 +46,9 @@ func (q *Queue) schedule(ctx context.Context) {
 
 // nextWake returns when the scheduler has something to do next.
 func (q *Queue) nextWake() int64 {
-	t := int64(math.MaxInt64)
+	t := q.noticeAt
 	if due, ok := q.wheel.next(); ok {
-		t = due
+		t = min(t, due)
 	}
 	if len(q.alarms) > 0 {
 		t = min(t, q.alarms[0].at)
@@ -62,9 +63,9 @@ func (q *Queue) fire(now int64) (more bool) {
 		e := q.entries.at(i)
 		h := q.hops.at(e.hop)
 		q.enter(e, stateFree)
-		if q.expired(e, h, now) {
+		if e.flags&flagDelivered == 0 && q.expired(e, h, now) {
 			last := q.replies.get(e.reply)
-			q.fail(i, e, expiredReply(last.reply), last.host)
+			q.failWith(i, e, lastReply{expiredReply(last.reply), last.host, last.reply})
 			continue
 		}
 		q.admit(i, e, now, false)
@@ -73,9 +74,13 @@ func (q *Queue) fire(now int64) (more bool) {
 }
 
 // admit puts an entry that is in no list into the ready queue of the hop that its domain has now; where
-// there is none it is deferred or fails.
+// there is none it is deferred or fails. What was delivered only has its report made.
 func (q *Queue) admit(i uint32, e *entry, now int64, front bool) {
 	if !q.reroute(i, e, now) {
+		return
+	}
+	if e.flags&flagDelivered != 0 {
+		q.await(i, e)
 		return
 	}
 	h := q.hops.at(e.hop)

@@ -22,7 +22,7 @@ type Stats struct {
 	Deferred   int
 	Held       int
 	InFlight   int
-	Failing    int // that wait for their report of non-delivery
+	Failing    int // that wait for their report
 
 	Oldest      time.Time // when the message that waits longest began to arrive; zero when none waits
 	Connections int       // to remote hops
@@ -146,7 +146,7 @@ const (
 	Deferred                    // waits for its next attempt
 	Held                        // waits for an operator
 	InFlight                    // being sent
-	Failing                     // waits for its report of non-delivery
+	Failing                     // waits for its report
 )
 
 // String returns the word that people see.
@@ -217,6 +217,9 @@ func (q *Queue) State(id mail.QueueID) []RecipientState {
 // reason says why a recipient is where it is.
 func (q *Queue) reason(e *entry, now int64) string {
 	h := q.hops.at(e.hop)
+	if e.flags&flagDelivered != 0 {
+		return "delivered, waiting for its report of success"
+	}
 	switch e.state {
 	case stateDeferred:
 		s := "waiting for its retry at " + stamp(q.when(e.due)) + after(e)

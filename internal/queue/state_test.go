@@ -156,10 +156,10 @@ func TestSpeaker(t *testing.T) {
 	reply := mail.NewReply(451, mail.Enhanced(4, 4, 1), "busy")
 	theirs := mail.Result{Reply: reply, Host: "mx.test"}
 	ours := mail.Result{Reply: reply, Host: "mx.test", Ours: true}
-	if got := said(lastReply{reply, speaker(&theirs)}); got != ": mx.test said 451 4.4.1 busy" {
+	if got := said(lastReply{reply: reply, host: speaker(&theirs)}); got != ": mx.test said 451 4.4.1 busy" {
 		t.Errorf("their words: %q", got)
 	}
-	if got := said(lastReply{reply, speaker(&ours)}); got != ": 451 4.4.1 busy" {
+	if got := said(lastReply{reply: reply, host: speaker(&ours)}); got != ": 451 4.4.1 busy" {
 		t.Errorf("our words: %q", got)
 	}
 }

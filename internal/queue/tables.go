@@ -101,10 +101,12 @@ type replyTable struct {
 	free  []uint32
 }
 
-// lastReply is what the last attempt said, and who.
+// lastReply is what the last attempt said, and who; of a recipient that was given up, that it was, and why
+// (mail.Result.Cause).
 type lastReply struct {
 	reply mail.Reply
 	host  string
+	cause mail.Reply
 }
 
 type countedReply struct {
@@ -123,14 +125,15 @@ func (t *replyTable) init() {
 
 // hold returns the number of a reply, which is to be dropped once; 0 when the table is full
 // and force is not set.
-func (t *replyTable) hold(r mail.Reply, host string, force bool) uint32 {
-	if r.IsZero() {
+func (t *replyTable) hold(key lastReply, force bool) uint32 {
+	if key.reply.IsZero() {
 		return 0
 	}
-	if len(r.Text) > maxReplyText {
-		r.Text = r.Text[:maxReplyText]
+	for _, r := range []*mail.Reply{&key.reply, &key.cause} {
+		if len(r.Text) > maxReplyText {
+			r.Text = r.Text[:maxReplyText]
+		}
 	}
-	key := lastReply{r, host}
 	if i, ok := t.index[key]; ok {
 		t.list[i].refs++
 		return i

@@ -1,0 +1,378 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
+)
+
+const halfDay = 12 * time.Hour
+
+func noticeAfter(d time.Duration) func(*Options) {
+	return func(o *Options) { o.Local.NoticeAfter, o.Remote.NoticeAfter = d, d }
+}
+
+// TestNoticeOnce: at the age that is set the sender is told of all recipients that wait, in one notice, and
+// never again, whatever restarts come.
+func TestNoticeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(halfDay))
+		w.peer.answer = down
+		w.start(t)
+		begun := time.Now()
+		id := w.send("a", "one.test", "two.test", "drop.test", "one.test")
+		rest(6 * time.Hour)
+		w.stop(t)
+		rest(time.Hour)
+		w.restart()
+		w.start(t)
+		rest(halfDay - 7*time.Hour - time.Second)
+		if n := w.told(); len(n) != 0 {
+			t.Fatalf("told after %v", n[0].at.Sub(begun))
+		}
+		rest(2 * time.Second)
+		w.stop(t)
+		notices := w.told()
+		if len(notices) != 1 || notices[0].id != id || len(notices[0].results) != 3 {
+			t.Fatalf("%d notices: %+v", len(notices), notices)
+		}
+		for k, rcpt := range []int{0, 1, 3} { // the drop directory gave its up long ago
+			if r := notices[0].results[k]; r.Rcpt != rcpt || r.Reply != refused || !r.Ours {
+				t.Errorf("result %d: %+v", k, r)
+			}
+			if n := w.store.get(id, rcpt).noticed; n != 1 {
+				t.Errorf("recipient %d has %d marks", rcpt, n)
+			}
+		}
+		w.restart()
+		w.start(t)
+		rest(60 * time.Hour)
+		if n := len(w.told()); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		// The promise was kept: what is left of 48 attempts, an hour apart within 10 %.
+		var end time.Time
+		for _, at := range w.peer.tries(key{id, 0}) {
+			end = at
+		}
+		if d := end.Sub(notices[0].until).Abs(); d > 4*time.Hour || len(w.peer.tries(key{id, 0})) != 48 {
+			t.Errorf("the last of %d attempts was at %v, promised was %v", len(w.peer.tries(key{id, 0})), end, notices[0].until)
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeOfWhatMerelyWaits: a message that was never tried is delayed too.
+func TestNoticeOfWhatMerelyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(halfDay))
+		w.start(t)
+		w.Pause()
+		first := w.send("a", "one.test")
+		rest(30 * time.Second)
+		w.send("a", "one.test")
+		rest(halfDay - 20*time.Second)
+		n := w.told()
+		if len(n) != 1 || n[0].id != first || n[0].results[0].Reply != notTried {
+			t.Fatalf("%+v", n)
+		}
+		rest(time.Minute) // at once would be a look for each message
+		if n := w.told(); len(n) != 2 {
+			t.Errorf("%d notices", len(n))
+		}
+		w.Continue()
+		rest(time.Second)
+		if n := w.store.pending(); n != 0 {
+			t.Errorf("%d wait", n)
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeBehindADeadHop: what is ready and cannot be tried says what its hop said.
+func TestNoticeBehindADeadHop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(time.Hour))
+		w.peer.answer = down
+		w.start(t)
+		old := w.message("a", "one.test")
+		old.Arrived = old.Arrived.Add(-2 * time.Hour) // it took its time to arrive
+		w.send("a", "one.test")
+		synctest.Wait()
+		w.store.commit(old)
+		w.Add(old)
+		w.Pause()
+		rest(time.Minute)
+		if n := w.told(); len(n) != 1 || n[0].results[0].Reply != refused {
+			t.Errorf("%+v", n)
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeNever: not for null senders, not of what is held, not where it is off.
+func TestNoticeNever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.Remote.NoticeAfter = time.Hour; o.Local.MaxAttempts = 10000 })
+		w.peer.answer = down
+		w.start(t)
+		w.send("", "one.test") // R10
+		w.send("a", "drop.test")
+		held := w.send("a", "one.test")
+		w.Hold(Selection{IDs: []mail.QueueID{held}})
+		rest(10 * time.Hour)
+		w.stop(t)
+		w.restart()
+		w.start(t)
+		rest(10 * time.Hour)
+		if n := w.told(); len(n) != 0 {
+			t.Errorf("%+v", n)
+		}
+		w.Release(Selection{IDs: []mail.QueueID{held}})
+		rest(2 * time.Minute)
+		if n := w.told(); len(n) != 1 || n[0].id != held {
+			t.Errorf("after the release: %+v", n)
+		}
+		if n := w.store.reports; n == 0 || w.store.get(held, 0).noticed != 1 {
+			t.Error("not marked")
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeSettings: local and remote have ages of their own, and a new age holds for what waits.
+func TestNoticeSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) {
+			o.Local.NoticeAfter, o.Remote.NoticeAfter, o.Local.MaxAttempts = 2*time.Hour, 3*time.Hour, 10000
+		})
+		w.peer.answer = down
+		w.start(t)
+		id := w.send("a", "drop.test", "one.test")
+		rest(2*time.Hour + time.Second)
+		if n := w.told(); len(n) != 1 || n[0].results[0].Rcpt != 0 {
+			t.Fatalf("%+v", n)
+		}
+		s := w.opts.Settings
+		s.Remote.NoticeAfter = time.Hour
+		w.Apply(s)
+		rest(time.Minute)
+		if n := w.told(); len(n) != 2 || n[1].results[0].Rcpt != 1 || n[1].id != id {
+			t.Errorf("%+v", n)
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeFails: a notice that cannot be made is tried again, and only then marked.
+func TestNoticeFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(time.Hour))
+		w.peer.answer = down
+		w.start(t)
+		id := w.send("a", "one.test")
+		w.breakReports(errors.New("disk full"))
+		rest(time.Hour + 3*time.Minute + time.Second)
+		if got := w.noted(); len(got) < 4 || got[len(got)-1] != "report disk full" || w.store.get(id, 0).noticed != 0 {
+			t.Errorf("events %v", got)
+		}
+		w.breakReports(nil)
+		rest(time.Minute)
+		if n := w.told(); len(n) != 1 || w.store.get(id, 0).noticed != 1 {
+			t.Errorf("%d notices", len(n))
+		}
+		w.store.breakReads(func(mail.QueueID) error { return errors.New("no read") })
+		w.send("a", "one.test")
+		rest(time.Hour + time.Second)
+		if got := w.noted(); !slices.Contains(got, "store no read") || len(w.told()) != 1 {
+			t.Errorf("events %v", got)
+		}
+		w.store.breakReads(nil)
+		rest(time.Minute)
+		if n := w.told(); len(n) != 2 {
+			t.Errorf("%d notices", len(n))
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeOfMany: a message with more recipients than one report takes has several.
+func TestNoticeOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(time.Hour))
+		w.peer.answer = down
+		w.start(t)
+		id := w.send("a", repeat("one.test", 2500)...)
+		rest(time.Hour + 5*time.Minute)
+		var sizes []int
+		seen := map[int]bool{}
+		for _, n := range w.told() {
+			sizes = append(sizes, len(n.results))
+			for _, r := range n.results {
+				seen[r.Rcpt] = true
+			}
+		}
+		if !slices.Equal(sizes, []int{1000, 1000, 500}) || len(seen) != 2500 || w.store.get(id, 2499).noticed != 1 {
+			t.Errorf("notices of %v", sizes)
+		}
+		w.stop(t)
+	})
+}
+
+// TestNoticeCostsNothing: when all mail leaves at once there is one look in the time that is set.
+func TestNoticeCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, noticeAfter(halfDay))
+		w.start(t)
+		looks, last := 0, int64(0)
+		for range 24 * 60 {
+			w.send("a", "one.test")
+			rest(time.Minute)
+			w.Queue.mu.Lock()
+			if at := w.noticeAt; at != last {
+				looks, last = looks+1, at
+			}
+			w.Queue.mu.Unlock()
+		}
+		if looks > 4 { // the time of the next one, as it was set
+			t.Errorf("%d looks in a day", looks)
+		}
+		w.stop(t)
+	})
+}
+
+// asking makes a message to domains, each recipient with NOTIFY=SUCCESS.
+func (w *world) asking(sender string, domains ...string) *mail.Envelope {
+	env := w.message(sender, domains...)
+	for k := range env.Recipients {
+		env.Recipients[k].Notify = mail.NotifySuccess
+	}
+	w.store.commit(env)
+	w.Add(env)
+	return env
+}
+
+// byDSN answers as servers do: those in nodsn.test know no DSN.
+func byDSN(hop *mail.Hop, b *mail.Batch) []mail.Result {
+	results := all(b, mail.Delivered, mail.NewReply(250, mail.EnhancedCode{}, "OK"))
+	for k := range results {
+		results[k].NoDSN = hop.Key == "nodsn.test"
+	}
+	return results
+}
+
+// TestSuccess: who asked is told of Drop and of servers without DSN; others report for themselves.
+func TestSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.answer = byDSN
+		w.start(t)
+		id := w.asking("a", "drop.test", "nodsn.test", "dsn.test").ID
+		null := w.asking("", "drop.test").ID // R10
+		quiet := w.send("a", "drop.test", "nodsn.test")
+		synctest.Wait()
+		if r := w.successOf(id, 0); len(r) != 1 || r[0].NoDSN {
+			t.Errorf("Drop: %+v", r)
+		}
+		if r := w.successOf(id, 1); len(r) != 1 || !r[0].NoDSN || r[0].Host != "mx.test" {
+			t.Errorf("a server without DSN: %+v", r)
+		}
+		if n := len(w.successOf(id, 2)) + len(w.successOf(null, 0)) + len(w.successOf(quiet, 0)) + len(w.successOf(quiet, 1)); n != 0 {
+			t.Errorf("%d reports that nobody asked for", n)
+		}
+		if s := w.Stats(); s.Delivered != 6 || w.store.pending() != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.stop(t)
+	})
+}
+
+// TestSuccessFails: while the report cannot be made the recipient is neither done nor sent again, whatever
+// an operator does.
+func TestSuccessFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.answer = byDSN
+		w.start(t)
+		w.breakReports(errors.New("disk full"))
+		env := w.asking("a", "drop.test", "nodsn.test", "drop.test")
+		gone := w.asking("a", "drop.test").ID
+		synctest.Wait()
+		if s := w.State(env.ID); len(s) != 3 || s[0].State != Deferred || !strings.HasPrefix(s[0].Reason, "delivered,") {
+			t.Errorf("%+v", s)
+		}
+		w.Delete(Selection{IDs: []mail.QueueID{gone}})
+		w.RetryNow(Selection{All: true})
+		w.Hold(Selection{IDs: []mail.QueueID{env.ID}})
+		w.Release(Selection{IDs: []mail.QueueID{env.ID}})
+		w.Apply(w.opts.Settings)
+		rest(5 * time.Minute)
+		if n := w.store.pending(); n != 3 {
+			t.Errorf("%d wait", n)
+		}
+		w.breakReports(nil)
+		rest(time.Minute)
+		for k, domain := range []string{"drop.test", "nodsn.test", "drop.test"} {
+			r := w.successOf(env.ID, k)
+			if len(r) != 1 || r[0].NoDSN != (domain == "nodsn.test") || r[0].Reply.Code != 250 || w.peer.got(key{env.ID, k}) != 1 {
+				t.Errorf("recipient %d: %+v, sent %d times", k, r, w.peer.got(key{env.ID, k}))
+			}
+		}
+		if w.store.pending() != 0 || w.Stats().Delivered != 4 || len(w.successOf(gone, 0)) != 0 {
+			t.Errorf("%d wait, %+v", w.store.pending(), w.Stats())
+		}
+		w.stop(t)
+	})
+}
+
+// TestSuccessAndStop: a stop that cuts a run off does not cut its report off.
+func TestSuccessAndStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.answer = byDSN
+		w.Queue.success = func(ctx context.Context, env *mail.Envelope, d []mail.Result) error {
+			time.Sleep(time.Second)
+			if ctx.Err() != nil {
+				t.Error("the report was cut off")
+			}
+			return w.reportSuccess(ctx, env, d)
+		}
+		w.start(t)
+		id := w.asking("a", "drop.test").ID
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = w.Stop(ctx) // it says that it cut something off
+		if w.store.get(id, 0).dones != 1 || len(w.successOf(id, 0)) != 1 {
+			t.Errorf("%+v", w.store.get(id, 0))
+		}
+	})
+}
+
+// TestGivenUpSaysWhy: a result of 4.4.7 has what the last attempt came to.
+func TestGivenUpSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) {
+			o.Remote.MaxAttempts = 2
+			o.Local.ExpireAfter = 90 * time.Second
+		})
+		w.peer.answer = down
+		w.start(t)
+		id := w.send("a", "one.test", "drop.test")
+		second := w.send("a", "one.test") // deferred behind the first, without a connection of its own
+		rest(20 * time.Minute)
+		for _, k := range []key{{id, 0}, {id, 1}, {second, 0}} {
+			r := w.returnedOf(k.id, k.rcpt)
+			if len(r) != 1 || r[0].Reply.Enhanced != mail.Enhanced(4, 4, 7) || r[0].Cause != refused {
+				t.Errorf("%+v: %+v", k, r)
+			}
+		}
+		w.stop(t)
+	})
+}
