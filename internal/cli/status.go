@@ -76,6 +76,8 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 		line("Oldest", "%s ago", ago(q.Oldest, now))
 	}
 	line("Since the start", "%d delivered, %d failed, %d times deferred", q.Delivered, q.Failed, q.Deferrals)
+	r := v.Reports
+	line("Reports", "%d of failure, %d of delay, %d of success, %d relayed; %d to Badmail", r.Failure, r.Delay, r.Success, r.Relayed, r.Badmail)
 	line("Spool", "%s in %d %s, %d damaged records put aside", octets(v.Spool.Octets), v.Spool.Segments, plural(v.Spool.Segments, "segment", "segments"), v.Spool.Quarantined)
 	if v.Spool.LowSpace {
 		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")

@@ -71,7 +71,7 @@ func TestChecks(t *testing.T) {
 // TestInactiveOnce: of a setting or block without engine that is told, whatever its value is.
 func TestInactiveOnce(t *testing.T) {
 	for _, src := range []string{
-		"console {\n address = 5\n}", inServer("messages {\n ndr_copy_to = 7\n}"), inServer("rates {\n interval = [\"x\"]\n}"),
+		"console {\n address = 5\n}", inServer("protocol {\n turn = 7\n}"), inServer("rates {\n interval = [\"x\"]\n}"),
 		inServer("delivery {\n outbound_security {\n password = a.b\n}\n}"),
 	} {
 		_, problems := Parse([]byte("version = 1\n"+src), "")

@@ -104,6 +104,8 @@ type Messages struct {
 	SessionSizeCounts SessionCounts `conf:"session_size_counts"`
 	MaxPerConnection  int           `conf:"max_per_connection"` // outbound; 0: no limit
 	MaxRecipients     int           `conf:"max_recipients"`     // 0: no limit
+	NDROriginalSize   int64         `conf:"ndr_original_size"`  // 0: the header only
+	NDRCopyTo         mail.Address  `conf:"ndr_copy_to"`        // null: no copy
 }
 
 // SessionCounts says over what the session size is summed.
@@ -150,9 +152,10 @@ const (
 
 // Retry says how often and when a delivery is tried again.
 type Retry struct {
-	MaxRetries     int             `conf:"max_retries"`     // attempts in all, the first included
-	RetryIntervals []time.Duration `conf:"retry_intervals"` // at least one; the last repeats
-	ExpireAfter    time.Duration   `conf:"expire_after"`    // 0: never by age
+	MaxRetries       int             `conf:"max_retries"`        // attempts in all, the first included
+	RetryIntervals   []time.Duration `conf:"retry_intervals"`    // at least one; the last repeats
+	DelayNoticeAfter time.Duration   `conf:"delay_notice_after"` // 0: never
+	ExpireAfter      time.Duration   `conf:"expire_after"`       // 0: never by age
 }
 
 // OutboundSecurity says how we appear before next hops.

@@ -167,7 +167,7 @@ func TestApplyRefuses(t *testing.T) {
 		{"access.relay.list-=192.0.2.77", "no entry"},
 		{"access.relay.list+=example.com", notAvailable},
 		{"console.address=x", notAvailable},
-		{"messages.ndr_copy_to=postmaster@example.com", notAvailable},
+		{"protocol.turn=true", notAvailable},
 		{"delivery.outbound_security.auth=basic", notAvailable},
 		{"virtual_server.two.description=x", notAvailable},
 		{"access.require_tls=true", "needs access.certificate"},

@@ -126,7 +126,6 @@ const SchemaVersion = 1
 const (
 	missConsole    = "the web console"
 	missPickup     = "the pickup directory"
-	missReports    = "the finer points of reports"
 	missRates      = "rate limits"
 	missPacing     = "pacing of next hops"
 	missAuth       = "authentication of clients"

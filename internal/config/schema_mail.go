@@ -16,9 +16,9 @@ func messagesBlock() Block {
 				Help: "Messages on one outbound connection; then further connections carry on, several at once if the queue is deep."},
 			{Name: "max_recipients", Kind: KindInt, Default: `100`, Min: 1, Max: maxCount, Zero: "unlimited",
 				Help: "Recipients of one message: 452 4.5.3 for those beyond; outbound they go in a further transaction."},
-			{Name: "ndr_original_size", Kind: KindSize, Default: `"10MB"`, Min: 1, Max: maxSize, Zero: "off", Missing: missReports,
-				Help: "An NDR returns the whole original up to this size, above it the header only."},
-			{Name: "ndr_copy_to", Kind: KindMailbox, Default: `""`, Example: `"postmaster@example.com"`, Missing: missReports,
+			{Name: "ndr_original_size", Kind: KindSize, Default: `"10MB"`, Min: 1, Max: maxSize, Zero: "off",
+				Help: "An NDR returns the whole original up to this size, above it the header only; 0 or `off`: always the header only."},
+			{Name: "ndr_copy_to", Kind: KindMailbox, Default: `""`, Example: `"postmaster@example.com"`,
 				Help: "An address that gets a copy of each NDR."},
 		},
 	}

@@ -165,6 +165,7 @@ func TestAvailable(t *testing.T) {
 		virtual_server.connections.outbound_limit virtual_server.connections.outbound_timeout
 		virtual_server.connections.outbound_per_domain virtual_server.connections.outbound_port
 		virtual_server.messages.max_size virtual_server.messages.max_session_size virtual_server.messages.strict_size
+		virtual_server.messages.ndr_original_size virtual_server.messages.ndr_copy_to
 		virtual_server.messages.session_size_counts virtual_server.messages.max_per_connection
 		virtual_server.messages.max_recipients
 		virtual_server.folders.queue virtual_server.folders.drop virtual_server.folders.badmail virtual_server.folders.logs
@@ -172,9 +173,9 @@ func TestAvailable(t *testing.T) {
 		virtual_server.delivery.hop_reply virtual_server.delivery.reverse_dns virtual_server.delivery.reverse_dns_timeout
 		virtual_server.delivery.complete_header
 		virtual_server.delivery.local.max_retries virtual_server.delivery.local.retry_intervals
-		virtual_server.delivery.local.expire_after
+		virtual_server.delivery.local.delay_notice_after virtual_server.delivery.local.expire_after
 		virtual_server.delivery.remote.max_retries virtual_server.delivery.remote.retry_intervals
-		virtual_server.delivery.remote.expire_after
+		virtual_server.delivery.remote.delay_notice_after virtual_server.delivery.remote.expire_after
 		virtual_server.delivery.outbound_security.auth virtual_server.delivery.outbound_security.tls
 		virtual_server.domain.kind virtual_server.domain.route virtual_server.domain.allow_relay
 		virtual_server.domain.send_helo virtual_server.domain.tls virtual_server.domain.max_connections

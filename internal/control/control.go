@@ -92,6 +92,7 @@ func serverStatus(v *service.Server) ServerStatus {
 			Accepted: in.Accepted, Refused: in.Refused, Messages: uint64(in.Messages),
 		},
 		Queue:    queueStatus(v),
+		Reports:  ReportStatus(v.Reports()),
 		NextHops: hopStatus(v),
 		Badmail:  badmailStatus(v),
 		Folders:  FolderStatus{Queue: cfg.Folders.Queue, Drop: cfg.Folders.Drop, Badmail: cfg.Folders.Badmail, Logs: cfg.Folders.Logs},

@@ -25,6 +25,7 @@ type ServerStatus struct {
 	Bindings      []BindingStatus `json:"bindings"`
 	Inbound       InboundStatus   `json:"inbound"`
 	Queue         QueueStatus     `json:"queue"`
+	Reports       ReportStatus    `json:"reports"`
 	Spool         SpoolStatus     `json:"spool"`
 	Log           LogStatus       `json:"log"`
 	NextHops      []HopStatus     `json:"next_hops,omitempty"`
@@ -61,6 +62,16 @@ type QueueStatus struct {
 	Delivered  uint64    `json:"delivered"`
 	Failed     uint64    `json:"failed"`
 	Deferrals  uint64    `json:"deferrals"`
+}
+
+// ReportStatus counts the reports that were made since the start, by kind.
+type ReportStatus struct {
+	Failure uint64 `json:"failure"`
+	Delay   uint64 `json:"delay"`
+	Success uint64 `json:"success"`
+	Relayed uint64 `json:"relayed"`
+	// Badmail counts the messages that could neither be delivered nor reported on to a sender.
+	Badmail uint64 `json:"badmail"`
 }
 
 // SpoolStatus is the state of the store.

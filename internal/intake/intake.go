@@ -96,6 +96,9 @@ func (in *Intake) BeginSMTP(ctx context.Context, p *mail.Peer, s mail.Sender) (*
 	return t, nil
 }
 
+// ReportTo is the index of the sender among the recipients of a report; those behind it get a copy.
+const ReportTo = 0
+
 // BeginReport begins a report of our own: null reverse-path, to one recipient, to whom the
 // caller may add those who get a copy. original is the message reported on, which the spool
 // keeps until the report has left. utf8 says that the report needs SMTPUTF8 on its way.

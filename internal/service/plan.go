@@ -74,11 +74,7 @@ func (v *Server) newPlan(cfg *config.Config, c *config.VirtualServer) (*plan, er
 	p.resolver = v.newResolver(cfg)
 	p.intake = intake.New(v.intakeOptions(p))
 	p.deliver = delivery.New(v.deliveryOptions(p))
-	p.report = report.Options{
-		FQDN:        p.fqdn,
-		From:        mail.Address{Local: "postmaster", Domain: p.defaultDomain},
-		MaxOriginal: maxOriginal,
-	}
+	p.report = reportOptions(c, p.fqdn, p.defaultDomain)
 	return p, v.planSessions(p)
 }
 

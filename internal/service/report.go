@@ -3,16 +3,42 @@ package service
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
-	"github.com/mailroot/mailroot/internal/badmail"
+	"github.com/mailroot/mailroot/internal/intake"
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/report"
 	"github.com/mailroot/mailroot/internal/spool"
 )
 
-// maxOriginal is the size up to which a report returns the whole message, in octets.
-const maxOriginal = 10 << 20
+// reportCounters count since the start.
+type reportCounters struct{ failure, delay, success, relayed, badmail atomic.Uint64 }
+
+// of returns the counter of a kind of report.
+func (c *reportCounters) of(k report.Kind) *atomic.Uint64 {
+	switch k {
+	case report.Delay:
+		return &c.delay
+	case report.Success:
+		return &c.success
+	case report.Relayed:
+		return &c.relayed
+	}
+	return &c.failure
+}
+
+// Reports are the reports that were made since the start, by kind, and the times that a message which could be
+// neither delivered nor reported on went to Badmail.
+type Reports struct{ Failure, Delay, Success, Relayed, Badmail uint64 }
+
+// Reports returns the figures of the reports.
+func (v *Server) Reports() Reports {
+	c := &v.reports
+	return Reports{
+		Failure: c.failure.Load(), Delay: c.delay.Load(), Success: c.success.Load(), Relayed: c.relayed.Load(), Badmail: c.badmail.Load(),
+	}
+}
 
 // report makes the failure of recipients known: by an NDR to the sender, which is durable when report
 // returns nil, or, for mail without a sender, in Badmail. It is the queue's Report.
@@ -20,92 +46,107 @@ func (v *Server) report(ctx context.Context, env *mail.Envelope, failed []mail.R
 	if env.Sender.Addr.IsNull() {
 		return v.toBadmail(ctx, env, failed)
 	}
-	wanted := failed[:0:0]
-	for _, r := range failed {
-		if report.Wanted(report.Failure, env.Recipients[r.Rcpt].Notify) {
-			wanted = append(wanted, r)
+	return v.send(ctx, &report.Report{Kind: report.Failure, Env: env, Results: failed})
+}
+
+// reportDelay tells the sender that recipients still wait. It is the queue's Delayed.
+func (v *Server) reportDelay(ctx context.Context, env *mail.Envelope, delayed []mail.Result, until time.Time) error {
+	if err := v.recall(ctx, env.ID, delayed); err != nil {
+		return err
+	}
+	return v.send(ctx, &report.Report{Kind: report.Delay, Env: env, Results: delayed, RetryUntil: until})
+}
+
+// recall completes results of recipients that were tried before the start: only the spool has their last replies.
+func (v *Server) recall(ctx context.Context, id mail.QueueID, results []mail.Result) error {
+	var known []spool.RecipientStatus
+	for i := range results {
+		r := &results[i]
+		if !r.Reply.IsZero() {
+			continue
+		}
+		if known == nil {
+			var err error
+			if known, err = v.store.Status(ctx, id); err != nil {
+				return err
+			}
+		}
+		if r.Rcpt < len(known) {
+			r.Reply, r.Host = known[r.Rcpt].Reply, known[r.Rcpt].Host
+			r.Ours = r.Host == ""
+		}
+	}
+	return nil
+}
+
+// reportSuccess tells the sender of recipients that were delivered into Drop, and of those handed to a server without
+// DSN, from which no word will come (RFC 3461 §5.2.2). It is the queue's Success.
+func (v *Server) reportSuccess(ctx context.Context, env *mail.Envelope, delivered []mail.Result) error {
+	var here, relayed []mail.Result
+	for _, r := range delivered {
+		if r.NoDSN {
+			relayed = append(relayed, r)
+		} else {
+			here = append(here, r)
+		}
+	}
+	// The queue gives them from one next hop, so that both happen only where an attempt went over to
+	// another server. After an error in the second the first is made again.
+	if err := v.send(ctx, &report.Report{Kind: report.Success, Env: env, Results: here}); err != nil {
+		return err
+	}
+	return v.send(ctx, &report.Report{Kind: report.Relayed, Env: env, Results: relayed})
+}
+
+// send makes a report for those of its recipients that NOTIFY asks it for, if there are any. It is durable
+// when send returns nil.
+func (v *Server) send(ctx context.Context, r *report.Report) error {
+	var wanted []mail.Result
+	for _, res := range r.Results {
+		if report.Wanted(r.Kind, r.Env.Recipients[res.Rcpt].Notify) {
+			wanted = append(wanted, res)
 		}
 	}
 	if len(wanted) == 0 {
 		return nil
 	}
-	p := v.plan.Load()
-	body, err := v.store.Body(ctx, env.ID)
-	if err != nil && !errors.Is(err, spool.ErrNotFound) {
+	r.Results, r.Time = wanted, time.Now()
+	body, err := v.store.Body(ctx, r.Env.ID)
+	switch {
+	case err == nil:
+		defer body.Close()
+		r.Body = body
+	case !errors.Is(err, spool.ErrNotFound):
 		return err
 	}
-	ndr := &report.Report{Kind: report.Failure, Env: env, Results: wanted, Time: time.Now()}
-	if err == nil {
-		defer body.Close()
-		ndr.Body = body
-	}
-	tx, err := p.intake.BeginReport(ctx, env.Sender.Addr, env.ID, report.NeedsUTF8(ndr))
+	p := v.plan.Load()
+	tx, err := p.intake.BeginReport(ctx, r.Env.Sender.Addr, r.Env.ID, report.NeedsUTF8(r))
 	if err != nil {
 		return err
 	}
-	if err := report.Compose(tx, &p.report, ndr); err != nil {
+	if err := p.addCopy(ctx, tx, r.Kind); err != nil {
+		tx.Abort()
+		return err
+	}
+	if err := report.Compose(tx, &p.report, r); err != nil {
 		tx.Abort()
 		return err
 	}
 	if _, err := tx.Commit(ctx); err != nil {
 		return err
 	}
+	v.reports.of(r.Kind).Add(1)
 	return nil
 }
 
-// toBadmail puts a message that can neither be delivered nor returned into the Badmail folder, and with a
-// report of ours the message that it reports on. The original comes first: a crash in between leaves one
-// entry too many, never one too few.
-func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
-	report := badmail.Entry{Env: env, Results: failed, Code: badmail.CodeReport, Reason: "The message has no sender to whom a report could go, and it could not be delivered: " + failed[0].Reply.String()}
-	if env.Source == mail.SourceReport {
-		report.Reason = "A report could not be delivered: " + failed[0].Reply.String()
-	}
-	if env.Original != 0 {
-		original, err := v.store.Envelope(ctx, env.Original)
-		if err == nil {
-			report.Linked, err = v.writeBadmail(ctx, badmail.Entry{
-				Env: original, Code: badmail.CodeReport, Results: v.reported(ctx, env.ID, original),
-				Reason: "The message could not be delivered, and the report of that (" + env.ID.String() + ") could not be delivered to the sender",
-			})
-		}
-		if err != nil && !errors.Is(err, spool.ErrNotFound) {
-			return err
-		}
-	}
-	name, err := v.writeBadmail(ctx, report)
-	if err != nil {
-		return err
-	}
-	v.log.Warn("a message went to Badmail", "server", v.name, "id", env.ID.String(), "file", name, "reason", failed[0].Reply.String())
-	return nil
-}
-
-// reported returns the results that a report of ours was on, as far as it can still be read: who they
-// are for, and that they failed.
-func (v *Server) reported(ctx context.Context, id mail.QueueID, original *mail.Envelope) (failed []mail.Result) {
-	body, err := v.store.Body(ctx, id)
-	if err != nil {
+// addCopy makes whoever messages.ndr_copy_to names a recipient of an NDR besides the sender. It is a recipient of
+// the same message, so that the copy is made with the NDR or not at all, and travels on its own. It can cause no
+// report, since the reverse-path is null.
+func (p *plan) addCopy(ctx context.Context, tx *intake.Tx, k report.Kind) error {
+	to := p.cfg.Messages.NDRCopyTo
+	if k != report.Failure || to.IsNull() {
 		return nil
 	}
-	defer body.Close()
-	rcpts, err := report.Reported(body, body.Size(), original)
-	if err != nil {
-		return nil // the entry then names all recipients alike
-	}
-	for _, i := range rcpts {
-		failed = append(failed, mail.Result{ID: original.ID, Rcpt: i, Outcome: mail.Failed})
-	}
-	return failed
-}
-
-// writeBadmail completes e with the octets of its message and writes it.
-func (v *Server) writeBadmail(ctx context.Context, e badmail.Entry) (string, error) {
-	body, err := v.store.Body(ctx, e.Env.ID)
-	if err != nil {
-		return "", err
-	}
-	defer body.Close()
-	e.Body, e.Time = body, time.Now()
-	return v.bad.Write(ctx, &e)
+	_, err := tx.Rcpt(ctx, mail.Recipient{Addr: to, Notify: mail.NotifyNever})
+	return err
 }

@@ -52,6 +52,7 @@ type Server struct {
 	sessions sessions
 	conns    atomic.Uint64
 	refusing atomic.Bool // the spool takes no mail
+	reports  reportCounters
 }
 
 // openServer opens the spool and makes the parts. Nothing listens or is delivered before start.
@@ -75,6 +76,8 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 			v.plan.Load().deliver.Run(ctx, hop, w)
 		},
 		Report:     v.report,
+		Delayed:    v.reportDelay,
+		Success:    v.reportSuccess,
 		Events:     v.queueEvents(),
 		JitterSeed: o.JitterSeed,
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/policy"
 	"github.com/mailroot/mailroot/internal/queue"
+	"github.com/mailroot/mailroot/internal/report"
 	"github.com/mailroot/mailroot/internal/route"
 	"github.com/mailroot/mailroot/internal/session"
 	"github.com/mailroot/mailroot/internal/smtp"
@@ -107,7 +108,15 @@ func queueSettings(c *config.VirtualServer) queue.Settings {
 }
 
 func retry(r config.Retry) queue.Retry {
-	return queue.Retry{MaxAttempts: r.MaxRetries, Intervals: r.RetryIntervals, ExpireAfter: r.ExpireAfter}
+	return queue.Retry{MaxAttempts: r.MaxRetries, Intervals: r.RetryIntervals, ExpireAfter: r.ExpireAfter, NoticeAfter: r.DelayNoticeAfter}
+}
+
+func reportOptions(c *config.VirtualServer, fqdn, defaultDomain string) report.Options {
+	return report.Options{
+		FQDN:        fqdn,
+		From:        mail.Address{Local: "postmaster", Domain: defaultDomain},
+		MaxOriginal: c.Messages.NDROriginalSize,
+	}
 }
 
 func deliveryOptions(c *config.VirtualServer, fqdn string) delivery.Options {

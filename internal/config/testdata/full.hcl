@@ -38,6 +38,8 @@ virtual_server "default" {
     session_size_counts = "connection"
     max_per_connection  = 0
     max_recipients      = 500
+    ndr_original_size   = 0
+    ndr_copy_to         = "reports@example.com"
   }
   folders {
     queue   = "/srv/fast/Queue"
@@ -62,11 +64,13 @@ virtual_server "default" {
     local {
       max_retries     = 3
       retry_intervals = ["10s"]
+      delay_notice_after = "4h"
       expire_after    = "1d"
     }
     remote {
       max_retries     = 100
       retry_intervals = ["1m", "1m", "1d12h"]
+      delay_notice_after = "off"
       expire_after    = "off"
     }
     outbound_security {

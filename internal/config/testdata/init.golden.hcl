@@ -121,10 +121,10 @@ virtual_server "default" {
     # Recipients of one message: 452 4.5.3 for those beyond; outbound they go in a further
     # transaction.
     #max_recipients = 100
-    # An NDR returns the whole original up to this size, above it the header only. (Not available in
-    # this version.)
+    # An NDR returns the whole original up to this size, above it the header only; 0 or `off`:
+    # always the header only.
     #ndr_original_size = "10MB"
-    # An address that gets a copy of each NDR. (Not available in this version.)
+    # An address that gets a copy of each NDR.
     #ndr_copy_to = "postmaster@example.com"
   }
 
@@ -188,7 +188,8 @@ virtual_server "default" {
       # Times between attempts; the last repeats. Several: with jitter of 10 %. A single one: fixed,
       # without jitter.
       #retry_intervals = ["5m", "15m", "30m", "60m"]
-      # When the sender is told, once, that a message is delayed. (Not available in this version.)
+      # Age at which the sender is told, once, that a message still waits, unless NOTIFY says not
+      # to.
       #delay_notice_after = "12h"
       # Age at which a message is returned (4.4.7) whatever the attempts.
       #expire_after = "off"
@@ -201,7 +202,8 @@ virtual_server "default" {
       # Times between attempts; the last repeats. Several: with jitter of 10 %. A single one: fixed,
       # without jitter.
       #retry_intervals = ["5m", "15m", "30m", "60m"]
-      # When the sender is told, once, that a message is delayed. (Not available in this version.)
+      # Age at which the sender is told, once, that a message still waits, unless NOTIFY says not
+      # to.
       #delay_notice_after = "12h"
       # Age at which a message is returned (4.4.7) whatever the attempts.
       #expire_after = "off"
