@@ -1,24 +1,72 @@
 package report
 
-import "github.com/mailroot/mailroot/internal/mail"
+import (
+	"strings"
 
-// reason is what a status code means to a person and what that person can do.
+	"github.com/mailroot/mailroot/internal/mail"
+)
+
+// reason is what a reply means to a person and what that person can do.
 type reason struct{ why, do string }
 
-// explain puts a result in plain words, by the subject and detail of its enhanced status code
-// (RFC 3463, and the IANA registry of RFC 5248), else by its subject alone.
+// explain puts a result in plain words. Of a recipient that was given up the last attempt says why.
 func explain(res *mail.Result) (why, do string) {
-	e := res.Reply.Enhanced
-	r, ok := byDetail(e.Subject, e.Detail)
-	if !ok {
-		r = bySubject(e.Subject)
+	if expired(res.Reply.Enhanced) && !res.Cause.IsZero() {
+		r := reasonOf(res.Cause)
+		return "The message was tried again and again, but the time set for it has passed. " + r.why, r.do
 	}
-	if e.IsZero() {
-		r = byCode(res.Reply)
-	}
+	r := reasonOf(res.Reply)
 	return r.why, r.do
 }
 
+func expired(e mail.EnhancedCode) bool { return e.Subject == 4 && e.Detail == 7 }
+
+// reasonOf goes by the subject and detail of the enhanced status code (RFC 3463, and the IANA registry of RFC
+// 5248), else by its subject alone, else by the reply code.
+func reasonOf(r mail.Reply) reason {
+	e := r.Enhanced
+	if x, ok := loggingOn(r); ok {
+		return x
+	}
+	if e.IsZero() {
+		return byCode(r)
+	}
+	x, ok := byDetail(e.Subject, e.Detail)
+	if !ok {
+		x, ok = byDetailOfTheWay(e.Subject, e.Detail)
+	}
+	if !ok {
+		x = bySubject(e.Subject)
+	}
+	return x
+}
+
+// loggingOn explains what servers say to one that must log on (RFC 4954 §6, and 5.7.57, 5.7.139 and
+// 5.7.30 as Microsoft 365 uses them) or use TLS (RFC 3207 §4: 530 too).
+func loggingOn(r mail.Reply) (reason, bool) {
+	text := mail.LowerASCII(r.Text)
+	e := mail.Enhanced(0, r.Enhanced.Subject, r.Enhanced.Detail)
+	switch {
+	case r.Code == 530 && strings.Contains(text, "starttls"):
+		return needsTLS(), true
+	case r.Code == 530, r.Code == 534, r.Code == 535, r.Code == 538,
+		e == mail.Enhanced(0, 7, 8), e == mail.Enhanced(0, 7, 57), e == mail.Enhanced(0, 7, 139),
+		e == mail.Enhanced(0, 7, 30) && strings.Contains(text, "authentication"):
+		return reason{"The next mail server on the way wants this server to log on, or does not accept its account. Postmaster: add a remote domain with authentication, or correct the account.",
+			"Send this report to your postmaster, and the message again when that is done."}, true
+	case e == mail.Enhanced(0, 7, 60), e == mail.Enhanced(0, 2, 252):
+		return reason{"The account that your mail goes through may not send for the address that you send from.",
+			"Send from an address of that account, or ask your postmaster to allow yours."}, true
+	}
+	return reason{}, false
+}
+
+func needsTLS() reason {
+	return reason{"The message must travel encrypted, and a server on the way does not offer that, or not well enough.",
+		"Ask your postmaster."}
+}
+
+// byDetail explains what is wrong with an address, a mailbox or a message.
 func byDetail(subject, detail uint16) (reason, bool) {
 	switch (mail.EnhancedCode{Subject: subject, Detail: detail}) {
 	case mail.Enhanced(0, 1, 0), mail.Enhanced(0, 1, 1), mail.Enhanced(0, 1, 4):
@@ -48,12 +96,28 @@ func byDetail(subject, detail uint16) (reason, bool) {
 	case mail.Enhanced(0, 2, 3), mail.Enhanced(0, 3, 4):
 		return reason{"The message is larger than the recipient's server accepts.",
 			"Send a smaller message, or pass large files on in another way."}, true
+	case mail.Enhanced(0, 3, 1), mail.Enhanced(0, 3, 2):
+		return reason{"The mail server has no room for messages, or takes none at present.",
+			"Send the message again later. If that fails too, tell the recipient by other means."}, true
+	case mail.Enhanced(0, 6, 7), mail.Enhanced(0, 6, 9):
+		return reason{"The message uses an address or a header with international characters, which the recipient's server does not support.",
+			"Ask the recipient for an address in plain letters, and use one yourself."}, true
+	}
+	return reason{}, false
+}
+
+// byDetailOfTheWay explains what is wrong with the way to a mailbox, or what a server's rules say.
+func byDetailOfTheWay(subject, detail uint16) (reason, bool) {
+	switch (mail.EnhancedCode{Subject: subject, Detail: detail}) {
 	case mail.Enhanced(0, 4, 1), mail.Enhanced(0, 4, 2):
 		return reason{"The recipient's mail server could not be reached, or the connection to it failed.",
 			"Send the message again later. If that fails too, tell the recipient by other means."}, true
 	case mail.Enhanced(0, 4, 3), mail.Enhanced(0, 4, 4):
 		return reason{"No mail server could be found for the domain of the address.",
 			"Check the part after the @. If it is right, the domain may be set up wrongly: send the message again later."}, true
+	case mail.Enhanced(0, 4, 5):
+		return reason{"The message waits for its turn.",
+			"Send the message again later."}, true
 	case mail.Enhanced(0, 4, 6), mail.Enhanced(0, 4, 8):
 		return reason{"The message went round in a loop between mail servers.",
 			"Send this report to your postmaster: a mail server on the way is set up wrongly."}, true
@@ -63,15 +127,15 @@ func byDetail(subject, detail uint16) (reason, bool) {
 	case mail.Enhanced(0, 5, 3):
 		return reason{"The message has more recipients than the recipient's server takes at once.",
 			"Send the message to fewer recipients at a time."}, true
-	case mail.Enhanced(0, 6, 7), mail.Enhanced(0, 6, 9):
-		return reason{"The message uses an address or a header with international characters, which the recipient's server does not support.",
-			"Ask the recipient for an address in plain letters, and use one yourself."}, true
 	case mail.Enhanced(0, 7, 1):
-		return reason{"The recipient's server does not take this message from you, by its rules.",
-			"Ask the recipient or your postmaster whether you may write to this address."}, true
-	case mail.Enhanced(0, 7, 10), mail.Enhanced(0, 7, 30):
-		return reason{"The message must travel encrypted, and a server on the way does not offer that.",
-			"Ask your postmaster."}, true
+		return reason{"A server on the way does not take this message from you or for this address, by its rules.",
+			"Read the reason below. If it speaks of relaying, send this report to your postmaster; else ask the recipient whether you may write to this address."}, true
+	case mail.Enhanced(0, 7, 4), mail.Enhanced(0, 7, 5), mail.Enhanced(0, 7, 10), mail.Enhanced(0, 7, 30):
+		return needsTLS(), true
+	case mail.Enhanced(0, 7, 20), mail.Enhanced(0, 7, 21), mail.Enhanced(0, 7, 22), mail.Enhanced(0, 7, 23),
+		mail.Enhanced(0, 7, 24), mail.Enhanced(0, 7, 25), mail.Enhanced(0, 7, 26), mail.Enhanced(0, 7, 29):
+		return reason{"The recipient's server could not convince itself that the message comes from your domain.",
+			"Send this report to your postmaster: the domain's SPF, DKIM or DMARC records, or the name of the sending server, need a look."}, true
 	}
 	return reason{}, false
 }
@@ -106,6 +170,9 @@ func bySubject(subject uint16) reason {
 // byCode serves replies without an enhanced status code (RFC 5321 §4.2.3).
 func byCode(r mail.Reply) reason {
 	switch r.Code {
+	case 0:
+		return reason{"The reason is not known here.",
+			"Send the message again later. If that fails too, contact the recipient by other means."}
 	case 550, 551, 553:
 		return reason{"The recipient's server does not accept mail for this address.",
 			"Read the reason below. Check the address and send the message again."}

@@ -93,12 +93,25 @@ func TestPythonReadsReports(t *testing.T) {
 		"failure-utf8-headers": {"failed", []rcpt{{"final-recipient": "rfc822; bob@example.org"}}},
 		"failure-no-original":  {"failed", []rcpt{{"status": "5.1.1"}}},
 		"delay":                {"delayed", []rcpt{{"status": "4.2.2", "will-retry-until": "Sat, 8 Jun 2013 13:16:54 +0000"}}},
-		"success":              {"delivered", []rcpt{{"status": "2.0.0"}}},
-		"relayed":              {"relayed", []rcpt{{"status": "2.0.0"}}},
+		"delay-waiting": {"delayed", []rcpt{
+			{"status": "4.4.5", "diagnostic-code": "X-Mailroot; 451 4.4.5 The message waits its turn and was not tried yet", "last-attempt-date": ""},
+			{"final-recipient": "rfc822; ann@example.net", "status": "4.0.0", "diagnostic-code": ""}}},
+		"success": {"delivered", []rcpt{{"status": "2.0.0"}}},
+		"relayed": {"relayed", []rcpt{{"status": "2.0.0"}}},
 	}
 	for _, tc := range cases() {
 		s := python(t, compose(t, tc.o, tc.r))
 		w, ok := want[tc.name]
+		if strings.HasPrefix(tc.name, "why-") {
+			r := &tc.r.Results[0]
+			diagnostic := "smtp; " + r.Reply.String()
+			if r.Ours {
+				diagnostic = "X-Mailroot; " + r.Reply.String()
+			}
+			w.status, ok = "failed", true
+			w.recipient = []rcpt{{"final-recipient": "rfc822; bob@example.org", "status": r.Reply.Enhanced.String(),
+				"diagnostic-code": strings.ReplaceAll(diagnostic, " / ", " ")}}
+		}
 		if !ok {
 			t.Errorf("%s: nothing is said of what it must hold", tc.name)
 			continue

@@ -116,12 +116,20 @@ func cases() []testCase {
 
 	gone := failure(original)
 	gone.Body = nil
-	return []testCase{
+	waiting := failure(original)
+	waiting.Kind = Delay
+	waiting.Env.Recipients = append(waiting.Env.Recipients, words.Recipient{Addr: words.Address{Local: "ann", Domain: "example.net"}})
+	waiting.Results = []words.Result{
+		{Outcome: words.Deferred, Ours: true, Reply: words.NewReply(451, words.Enhanced(4, 4, 5), "The message waits its turn and was not tried yet")},
+		{Outcome: words.Deferred, Ours: true, Rcpt: 1}, // its reply was lost
+	}
+
+	return append(reasons(), []testCase{
 		{"failure", plain, options()}, {"failure-dsn", dsn, options()}, {"failure-several", several, options()},
 		{"failure-headers", headers, small}, {"failure-hostile", hostile, options()}, {"failure-utf8", utf8, options()},
 		{"failure-utf8-headers", utf8Headers, options()}, {"delay", delay, options()}, {"success", success, options()},
-		{"relayed", relayed, options()}, {"failure-no-original", gone, options()},
-	}
+		{"relayed", relayed, options()}, {"failure-no-original", gone, options()}, {"delay-waiting", waiting, options()},
+	}...)
 }
 
 func compose(t *testing.T, o *Options, r *Report) string {

@@ -54,7 +54,9 @@ func (c *composer) recipientStatus(res *mail.Result, to *mail.Recipient) {
 		}
 		c.field("Diagnostic-Code", typ+oneLine(res.Reply))
 	}
-	c.field("Last-Attempt-Date", date(r.Time))
+	if r.Kind != Delay { // a notice of delay comes at its time, not with an attempt
+		c.field("Last-Attempt-Date", date(r.Time))
+	}
 	if r.Kind == Delay && !r.RetryUntil.IsZero() {
 		c.field("Will-Retry-Until", date(r.RetryUntil.In(r.Time.Location())))
 	}
