@@ -46,7 +46,7 @@ type world struct {
 // dataDir is where the relay has its folders, on the disk in memory.
 const dataDir = "/sim"
 
-// configuration of all stories; settings of a story are put into connections and delivery.
+// configuration of all stories; settings of a story are put into connections and delivery, blocks behind them.
 const configuration = `
 version = 1
 data_directory = %q
@@ -61,8 +61,12 @@ virtual_server "default" {
     %s
     %s
   }
+  %s
   domain "corp.test" {
     kind = "default"
+  }
+  domain "alias.test" {
+    kind = "alias"
   }
   access {
     relay {
@@ -90,6 +94,15 @@ func newWorldWith(t *testing.T, connections, delivery string) *world {
 // newWorldOff is a world whose relay has not started.
 func newWorldOff(t *testing.T) *world {
 	return &world{t: t, net: newNetwork(), disk: vfs.NewMem(), dns: dns.NewFake(nil)}
+}
+
+// newWorldOf starts a relay with further blocks in its configuration.
+func newWorldOf(t *testing.T, blocks string) *world {
+	t.Helper()
+	w := newWorldOff(t)
+	w.blocks = blocks
+	w.start("")
+	return w
 }
 
 func (w *world) start(delivery string) {
@@ -167,28 +180,27 @@ func (w *world) talk(lines ...say) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for _, l := range append([]say{{"", "220"}, {"EHLO client.test", "250"}}, lines...) {
-		if l.line != "" {
-			if _, err := io.WriteString(c, l.line+"\r\n"); err != nil {
-				w.t.Fatal(err)
-			}
-		}
-		for {
-			line, err := r.ReadString('\n')
-			if err != nil || !strings.HasPrefix(line, l.want) {
-				w.t.Fatalf("to %.60q the relay said %q (%v), want %s", l.line, line, err, l.want)
-			}
-			if line[3] == ' ' {
-				break
-			}
+		if err := expect(c, r, l.line, l.want); err != nil {
+			w.t.Fatalf("to %.60q the relay said %v, want %s", l.line, err, l.want)
 		}
 	}
+}
+
+// ask submits a message by SMTP with these commands and fails the test unless it is accepted.
+func (w *world) ask(mail string, rcpts []string, message string) {
+	w.t.Helper()
+	lines := []say{{mail, "250"}}
+	for _, rcpt := range rcpts {
+		lines = append(lines, say{rcpt, "250"})
+	}
+	w.talk(append(lines, say{"DATA", "354"}, say{message + ".", "250"}, say{"QUIT", "221"})...)
 }
 
 // send submits a message by SMTP and fails the test unless it is accepted.
 func (w *world) send(from, to, subject string) {
 	w.t.Helper()
-	w.talk(say{"MAIL FROM:<" + from + ">", "250"}, say{"RCPT TO:<" + to + ">", "250"}, say{"DATA", "354"},
-		say{"From: <" + from + ">\r\nTo: <" + to + ">\r\nSubject: " + subject + "\r\n\r\nThe text of " + subject + ".\r\n.", "250"}, say{"QUIT", "221"})
+	w.ask("MAIL FROM:<"+from+">", []string{"RCPT TO:<" + to + ">"},
+		"From: <"+from+">\r\nTo: <"+to+">\r\nSubject: "+subject+"\r\n\r\nThe text of "+subject+".\r\n")
 }
 
 // files returns the contents of the files in a folder of the relay that end in ext.
@@ -233,11 +245,15 @@ func (w *world) waiting() int { return w.svc.Servers()[0].Queue().Stats().Recipi
 type server struct {
 	l       net.Listener
 	refuses string // domain
+	dsn     bool   // it offers DSN
+	// took, if set, is called with the commands and the text of each message that was taken.
+	took func(mail string, rcpts []string, message string)
 
-	mu   sync.Mutex
-	mail []string
-	from []string // arguments of MAIL
-	done sync.WaitGroup
+	mu       sync.Mutex
+	mail     []string
+	from     []string // arguments of MAIL
+	commands []string // MAIL and RCPT
+	done     sync.WaitGroup
 }
 
 func (w *world) serve(address, refuses string) *server {
@@ -270,21 +286,43 @@ func (s *server) got() []string {
 	return append([]string(nil), s.mail...)
 }
 
+// asked returns the MAIL and RCPT commands so far.
+func (s *server) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.commands...)
+}
+
 func (s *server) talk(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	say := func(line string) { _, _ = io.WriteString(c, line+"\r\n") }
 	say("220 smart.test ESMTP")
-	for rcpts := 0; ; {
+	var (
+		rcpts int
+		mail  string
+		to    []string
+	)
+	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
 		}
-		switch verb := strings.ToUpper(line[:min(4, len(line))]); verb {
+		verb := strings.ToUpper(line[:min(4, len(line))])
+		if verb == "MAIL" || verb == "RCPT" {
+			s.mu.Lock()
+			s.commands = append(s.commands, strings.TrimSpace(line))
+			s.mu.Unlock()
+		}
+		switch verb {
 		case "EHLO":
-			say("250-smart.test\r\n250-PIPELINING\r\n250 8BITMIME")
+			dsn := ""
+			if s.dsn {
+				dsn = "250-DSN\r\n"
+			}
+			say("250-smart.test\r\n" + dsn + "250-PIPELINING\r\n250 8BITMIME")
 		case "MAIL":
-			rcpts = 0
+			rcpts, mail, to = 0, strings.TrimSpace(line), nil
 			s.mu.Lock()
 			s.from = append(s.from, strings.TrimSpace(line[len("MAIL FROM:"):]))
 			s.mu.Unlock()
@@ -295,6 +333,7 @@ func (s *server) talk(c net.Conn) {
 				break
 			}
 			rcpts++
+			to = append(to, strings.TrimSpace(line))
 			say("250 2.1.5 ok")
 		case "DATA":
 			if rcpts == 0 {
@@ -316,6 +355,9 @@ func (s *server) talk(c net.Conn) {
 			s.mu.Lock()
 			s.mail = append(s.mail, b.String())
 			s.mu.Unlock()
+			if s.took != nil {
+				s.took(mail, to, b.String())
+			}
 			say("250 2.0.0 taken")
 		case "QUIT":
 			say("221 2.0.0 bye")
