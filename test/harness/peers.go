@@ -77,11 +77,29 @@ func Python(tb testing.TB) string {
 // Nodemailer returns the node interpreter and the environment in which it finds nodemailer.
 func Nodemailer(tb testing.TB) (node string, env []string) {
 	tb.Helper()
+	return nodeModule(tb, "nodemailer")
+}
+
+// Mailparser returns the node interpreter and the environment in which it finds mailparser.
+func Mailparser(tb testing.TB) (node string, env []string) {
+	tb.Helper()
+	return nodeModule(tb, "mailparser")
+}
+
+func nodeModule(tb testing.TB, name string) (node string, env []string) {
+	tb.Helper()
 	modules := filepath.Join(Repo(tb), ".cache", "npm", "node_modules")
-	if _, err := os.Stat(filepath.Join(modules, "nodemailer")); err != nil {
-		lack(tb, "nodemailer", "npm package: run `make peers`")
+	if _, err := os.Stat(filepath.Join(modules, name)); err != nil {
+		lack(tb, name, "npm package: run `make peers`")
 	}
 	return Tool(tb, "nodejs", "node"), []string{"NODE_PATH=" + modules}
+}
+
+// BounceParser returns the perl interpreter and the environment in which it finds Mail::DeliveryStatus::BounceParser.
+func BounceParser(tb testing.TB) (perl string, env []string) {
+	tb.Helper()
+	peerBinary(tb, "libmail-deliverystatus-bounceparser-perl", "/usr/share/perl5/Mail/DeliveryStatus/BounceParser.pm")
+	return Tool(tb, "perl", "perl"), libraryEnv(tb)
 }
 
 // libraryEnv lets unpacked programs find their libraries and Perl modules.

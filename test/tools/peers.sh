@@ -17,6 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cache=$PWD/.cache
 root=$cache/peers/root
 nodemailer=8.0.9
+mailparser=3.14.2
 
 say() { printf 'peers: %s\n' "$*"; }
 ci() { [ "${CI:-}" = true ]; }
@@ -51,6 +52,7 @@ missing_unpacked() {
 	unpack=()
 	[ -x "$root/usr/sbin/smtp-sink" ] || unpack+=(postfix)
 	[ -x "$root/usr/bin/swaks" ] || unpack+=(swaks libnet-ssleay-perl)
+	[ -e "$root/usr/share/perl5/Mail/DeliveryStatus/BounceParser.pm" ] || unpack+=(libmail-deliverystatus-bounceparser-perl)
 	if [ -x $py ]; then
 		compgen -G "$root/usr/lib/python3*/test/test_email/data/msg_01.txt" >/dev/null || unpack+=("$(testsuite)")
 	else
@@ -58,9 +60,13 @@ missing_unpacked() {
 	fi
 }
 
+# All together, since npm takes away what it was not asked for.
 missing_npm() {
 	npm=()
-	[ -f "$cache/npm/node_modules/nodemailer/package.json" ] || npm+=("nodemailer@$nodemailer")
+	local all=("nodemailer@$nodemailer" "mailparser@$mailparser") p
+	for p in "${all[@]}"; do
+		grep -qs "\"version\": \"${p#*@}\"" "$cache/npm/node_modules/${p%@*}/package.json" || npm=("${all[@]}")
+	done
 }
 
 # wrap: .cache/peers/bin for PATH. Unpacked programs do not find their libraries by themselves.
