@@ -61,7 +61,6 @@ virtual_server "default" {
     %s
     %s
   }
-  %s
   domain "corp.test" {
     kind = "default"
   }
