@@ -120,9 +120,9 @@ func idle(e *entry) bool { return e.state == stateDeferred || e.state == stateRe
 func (q *Queue) notice(ctx context.Context, id mail.QueueID) {
 	q.mu.Lock()
 	late, until := q.lateOf(id)
-	env := q.cache.get(id)
+	env, stopping := q.cache.get(id), q.stopping
 	q.mu.Unlock()
-	if len(late) == 0 {
+	if len(late) == 0 || stopping {
 		return // it left meanwhile, or all of it was found with its first recipient
 	}
 	env, err := q.envelope(ctx, id, env)

@@ -11,7 +11,7 @@ type reason struct{ why, do string }
 
 // explain puts a result in plain words. Of a recipient that was given up the last attempt says why.
 func explain(res *mail.Result) (why, do string) {
-	if expired(res.Reply.Enhanced) && !res.Cause.IsZero() {
+	if GivenUp(res.Reply) && !res.Cause.IsZero() {
 		r := reasonOf(res.Cause)
 		return "The message was tried again and again, but the time set for it has passed. " + r.why, r.do
 	}
@@ -19,7 +19,9 @@ func explain(res *mail.Result) (why, do string) {
 	return r.why, r.do
 }
 
-func expired(e mail.EnhancedCode) bool { return e.Subject == 4 && e.Detail == 7 }
+// GivenUp reports whether a reply says that the time for a delivery is over (RFC 3463 §3.5), for which its
+// last attempt is the better reason.
+func GivenUp(r mail.Reply) bool { return r.Enhanced.Subject == 4 && r.Enhanced.Detail == 7 }
 
 // reasonOf goes by the subject and detail of the enhanced status code (RFC 3463, and the IANA registry of RFC
 // 5248), else by its subject alone, else by the reply code.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,34 +47,50 @@ func (v *Server) report(ctx context.Context, env *mail.Envelope, failed []mail.R
 	if env.Sender.Addr.IsNull() {
 		return v.toBadmail(ctx, env, failed)
 	}
+	if err := v.recall(ctx, env.ID, failed, causeUnknown); err != nil {
+		return err
+	}
 	return v.send(ctx, &report.Report{Kind: report.Failure, Env: env, Results: failed})
 }
 
 // reportDelay tells the sender that recipients still wait. It is the queue's Delayed.
 func (v *Server) reportDelay(ctx context.Context, env *mail.Envelope, delayed []mail.Result, until time.Time) error {
-	if err := v.recall(ctx, env.ID, delayed); err != nil {
+	if err := v.recall(ctx, env.ID, delayed, replyUnknown); err != nil {
 		return err
 	}
 	return v.send(ctx, &report.Report{Kind: report.Delay, Env: env, Results: delayed, RetryUntil: until})
 }
 
-// recall completes results of recipients that were tried before the start: only the spool has their last replies.
-func (v *Server) recall(ctx context.Context, id mail.QueueID, results []mail.Result) error {
-	var known []spool.RecipientStatus
+// causeUnknown and replyUnknown tell recall which results to complete, and do it: of a recipient that was tried
+// before the start of the service only the spool has the last reply.
+func causeUnknown(r *mail.Result, last *spool.RecipientStatus) bool {
+	lacks := r.Ours && r.Cause.IsZero() && report.GivenUp(r.Reply)
+	if lacks && last != nil {
+		r.Cause, r.Host = last.Reply, last.Host
+	}
+	return lacks
+}
+
+func replyUnknown(r *mail.Result, last *spool.RecipientStatus) bool {
+	lacks := r.Reply.IsZero()
+	if lacks && last != nil {
+		r.Reply, r.Host, r.Ours = last.Reply, last.Host, last.Host == ""
+	}
+	return lacks
+}
+
+// recall completes results with the last replies that the spool has.
+func (v *Server) recall(ctx context.Context, id mail.QueueID, results []mail.Result, complete func(*mail.Result, *spool.RecipientStatus) bool) error {
+	if !slices.ContainsFunc(results, func(r mail.Result) bool { return complete(&r, nil) }) {
+		return nil
+	}
+	known, err := v.store.Status(ctx, id)
+	if err != nil && !errors.Is(err, spool.ErrNotFound) {
+		return err
+	}
 	for i := range results {
-		r := &results[i]
-		if !r.Reply.IsZero() {
-			continue
-		}
-		if known == nil {
-			var err error
-			if known, err = v.store.Status(ctx, id); err != nil {
-				return err
-			}
-		}
-		if r.Rcpt < len(known) {
-			r.Reply, r.Host = known[r.Rcpt].Reply, known[r.Rcpt].Host
-			r.Ours = r.Host == ""
+		if r := &results[i]; r.Rcpt < len(known) {
+			complete(r, &known[r.Rcpt])
 		}
 	}
 	return nil

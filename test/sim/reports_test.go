@@ -254,3 +254,22 @@ func TestOriginalInNDR(t *testing.T) {
 		})
 	}
 }
+
+// A message whose time runs out after a restart is returned with what its last attempt said.
+func TestExpiredAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		settings := "remote {\n retry_intervals = [\"60m\"]\n expire_after = \"90m\"\n}"
+		w := newWorld(t, settings)
+		w.send("a@corp.test", "c@elsewhere.test", "late")
+		pass(80 * time.Minute)
+		w.stop()
+		w.start(settings)
+		pass(11 * time.Minute)
+		ndrs := w.reports("Failure")
+		if len(ndrs) != 1 {
+			t.Fatalf("%d NDRs", len(ndrs))
+		}
+		has(t, ndrs[0], "Status: 4.4.7\r\n", "could not be reached")
+		w.stop()
+	})
+}
