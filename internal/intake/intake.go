@@ -101,7 +101,7 @@ const ReportTo = 0
 
 // BeginReport begins a report of our own: null reverse-path, to one recipient, to whom the
 // caller may add those who get a copy. original is the message reported on, which the spool
-// keeps until the report has left. utf8 says that the report needs SMTPUTF8 on its way.
+// keeps until the report has left; 0 if it need not be kept. utf8 says that the report needs SMTPUTF8 on its way.
 func (in *Intake) BeginReport(ctx context.Context, to mail.Address, original mail.QueueID, utf8 bool) (*Tx, error) {
 	t, err := in.begin(ctx)
 	if err != nil {

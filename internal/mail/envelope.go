@@ -125,6 +125,7 @@ type Envelope struct {
 	DefaultDomain string // of the moment of arrival, for EditBareDomain
 	Content       Content
 
-	// Original is, in a report, the message it reports on; 0 else.
+	// Original is, in a report of failure, the message it reports on, which the spool keeps as long as
+	// the report waits; 0 else.
 	Original QueueID
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/mailroot/mailroot/internal/spool"
 )
 
-// toBadmail puts a message that can neither be delivered nor returned into the Badmail folder, and with a
-// report of ours that could not reach the sender the message that it reports on. The original comes first: a crash
+// toBadmail puts a message that can neither be delivered nor returned into the Badmail folder, and with an
+// NDR that could not reach the sender the message that it reports on. The original comes first: a crash
 // in between leaves one entry too many, never one too few.
 func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
 	e := badmail.Entry{Env: env, Results: failed, Code: badmail.CodeReport, Reason: "The message has no sender to whom a report could go, and it could not be delivered: " + failed[0].Reply.String()}
@@ -24,6 +24,8 @@ func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mai
 	toSender := slices.ContainsFunc(failed, func(r mail.Result) bool { return r.Rcpt == intake.ReportTo })
 	switch {
 	case env.Source != mail.SourceReport:
+	case env.Original == 0:
+		e.Reason = "The notice of delay or success could not be delivered: " + failed[0].Reply.String()
 	case !toSender:
 		e.Reason = "The copy of a report could not be delivered: " + failed[0].Reply.String()
 	default:

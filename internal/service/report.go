@@ -137,7 +137,11 @@ func (v *Server) send(ctx context.Context, r *report.Report) error {
 		return err
 	}
 	p := v.plan.Load()
-	tx, err := p.intake.BeginReport(ctx, r.Env.Sender.Addr, r.Env.ID, report.NeedsUTF8(r))
+	var original mail.QueueID // that belongs into Badmail if the report fails
+	if r.Kind == report.Failure {
+		original = r.Env.ID
+	}
+	tx, err := p.intake.BeginReport(ctx, r.Env.Sender.Addr, original, report.NeedsUTF8(r))
 	if err != nil {
 		return err
 	}

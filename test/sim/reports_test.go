@@ -273,3 +273,22 @@ func TestExpiredAfterARestart(t *testing.T) {
 		w.stop()
 	})
 }
+
+// A notice of success that cannot be delivered goes to Badmail alone: nothing is wrong with its message.
+func TestNoticeThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "")
+		hub := w.serve(smart, "nowhere.test")
+		w.ask("MAIL FROM:<x@nowhere.test>", []string{"RCPT TO:<b@corp.test> NOTIFY=SUCCESS"}, "Subject: asked\r\n\r\nbody\r\n")
+		pass(10 * time.Second)
+		bad, why := w.files("Badmail", ".BAD"), w.files("Badmail", ".BDR")
+		if len(bad) != 1 || len(w.files("Drop", ".eml")) != 1 || w.waiting() != 0 {
+			t.Fatalf("%d in Badmail, %d in Drop, %d wait", len(bad), len(w.files("Drop", ".eml")), w.waiting())
+		}
+		has(t, bad[0], "Action: delivered\r\n")
+		has(t, why[0], "notice of delay or success could not be delivered")
+		w.counted(service.Reports{Success: 1, Badmail: 1})
+		w.stop()
+		hub.close()
+	})
+}

@@ -61,8 +61,8 @@ func TestNextHopIsDownForHours(t *testing.T) {
 	})
 }
 
-// The whole schedule by default: 48 attempts, after 5, 15, 30 and then 60 minutes, each 10 % more or less, then
-// the report; and an attempt on the way is not lost in a restart.
+// The whole schedule by default: 48 attempts, after 5, 15, 30 and then 60 minutes, each 10 % more or less, with
+// a notice of delay on the way, then the report; and an attempt on the way is not lost in a restart.
 func TestWholeSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -85,9 +85,9 @@ func TestWholeSchedule(t *testing.T) {
 				t.Errorf("attempt %d came %.1f minutes after the one before, want %v", i+2, got, want)
 			}
 		}
-		drop := w.files("Drop", ".eml")
-		if len(drop) != 1 || !strings.Contains(drop[0], "Status: 4.4.7") || !strings.Contains(drop[0], "not delivered in 48 attempts") {
-			t.Errorf("Drop has %q, want the report", drop)
+		drop, told := w.reports("Failure"), w.reports("Delay")
+		if len(drop) != 1 || len(told) != 1 || !strings.Contains(drop[0], "Status: 4.4.7") || !strings.Contains(drop[0], "not delivered in 48 attempts") {
+			t.Errorf("Drop has %q and %q, want the report, and before it one notice of delay", drop, told)
 		}
 		w.stop()
 	})
