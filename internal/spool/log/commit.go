@@ -3,7 +3,6 @@ package log
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
@@ -39,9 +38,6 @@ func (l *commits) push(c *commit) {
 // maxBatch is about how many octets one write takes, which bounds how long the others wait.
 const maxBatch = 16 << 20
 
-// results holds channels for commits that wait.
-var results = sync.Pool{New: func() any { return make(chan struct{}, 1) }}
-
 // commit makes c durable together with others: there is no timer, the sync that runs is the timer.
 func (s *Store) commit(c *commit) error {
 	s.cmu.Lock()
@@ -51,10 +47,12 @@ func (s *Store) commit(c *commit) error {
 	}
 	s.waiting.push(c)
 	if s.leading {
-		c.result = results.Get().(chan struct{})
+		if c.result, _ = s.results.Get().(chan struct{}); c.result == nil {
+			c.result = make(chan struct{}, 1)
+		}
 		s.cmu.Unlock()
 		<-c.result
-		results.Put(c.result)
+		s.results.Put(c.result)
 		if !c.lead {
 			return c.err
 		}

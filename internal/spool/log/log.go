@@ -113,6 +113,9 @@ type Store struct {
 	room     room
 	inFlight atomic.Int64 // octets of chunks in use
 	chunks   [len(chunkSizes)]sync.Pool
+	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must
+	// not leave the bubble that it was made in.
+	results sync.Pool
 
 	cmu     sync.Mutex // guards these four; see commit.go
 	led     sync.Cond  // leading became false
