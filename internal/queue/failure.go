@@ -158,24 +158,30 @@ func (q *Queue) envelope(ctx context.Context, id mail.QueueID, cached *mail.Enve
 func (q *Queue) reported(id mail.QueueID, entries []uint32, failed []mail.Result, err error) {
 	now := q.now()
 	var j jitter
-	k := 0
-	for _, i := range entries {
-		e := q.entries.at(i)
-		if k == len(failed) {
-			return
-		}
-		if e.id != id || int(e.rcpt) != failed[k].Rcpt || e.state != stateFlight && e.state != stateFailing {
-			continue
-		}
-		res := &failed[k]
-		k++
+	q.eachReported(id, entries, failed, func(i uint32, e *entry, res *mail.Result) {
 		if err != nil {
 			q.postpone(i, e, res, now, &j)
-			continue
+			return
 		}
 		q.count.failed++
 		q.detach(e)
 		q.finish(i, e)
+	})
+}
+
+// eachReported calls f with each entry that a report was to be made for, and its result.
+func (q *Queue) eachReported(id mail.QueueID, entries []uint32, results []mail.Result, f func(uint32, *entry, *mail.Result)) {
+	k := 0
+	for _, i := range entries {
+		e := q.entries.at(i)
+		if k == len(results) {
+			return
+		}
+		if e.id != id || int(e.rcpt) != results[k].Rcpt || e.state != stateFlight && e.state != stateFailing {
+			continue
+		}
+		k++
+		f(i, e, &results[k-1])
 	}
 }
 

@@ -35,22 +35,13 @@ func (q *Queue) succeed(ctx context.Context, env *mail.Envelope, entries []uint3
 // told ends recipients whose success was reported, or has the report tried again. Entries may hold
 // others.
 func (q *Queue) told(id mail.QueueID, entries []uint32, delivered []mail.Result, err error) {
-	now, k := q.now(), 0
-	for _, i := range entries {
-		e := q.entries.at(i)
-		if k == len(delivered) {
-			return
-		}
-		if e.id != id || int(e.rcpt) != delivered[k].Rcpt || e.state != stateFlight && e.state != stateFailing {
-			continue
-		}
-		res := &delivered[k]
-		k++
+	now := q.now()
+	q.eachReported(id, entries, delivered, func(i uint32, e *entry, res *mail.Result) {
 		q.uncache(e)
 		q.detach(e)
 		if err == nil || e.flags&flagDelete != 0 {
 			q.finish(i, e)
-			continue
+			return
 		}
 		old := e.reply
 		e.reply = q.replies.hold(lastReply{reply: res.Reply, host: res.Host}, true)
@@ -61,5 +52,5 @@ func (q *Queue) told(id mail.QueueID, entries []uint32, delivered []mail.Result,
 		}
 		e.due = now + reportAgain
 		q.sleepUntil(i, e)
-	}
+	})
 }

@@ -10,6 +10,18 @@ import (
 	"github.com/mailroot/mailroot/internal/service"
 )
 
+// withHub tells a story with a relay and its smart host, which refuses recipients in a domain.
+func withHub(t *testing.T, blocks, refuses string, story func(t *testing.T, w *world, hub *server)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOf(t, blocks)
+		hub := w.serve(smart, refuses)
+		story(t, w, hub)
+		w.stop()
+		hub.close()
+	})
+}
+
 // has checks that a text has all of these parts.
 func has(t *testing.T, text string, parts ...string) {
 	t.Helper()
@@ -137,9 +149,7 @@ func TestSuccessAndRelayed(t *testing.T) {
 
 // The copy of an NDR arrives though the NDR itself does not; that goes to Badmail with the original.
 func TestCopyOfNDR(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, "messages {\n ndr_copy_to = \"reports@corp.test\"\n}")
-		hub := w.serve(smart, "nowhere.test")
+	withHub(t, "messages {\n ndr_copy_to = \"reports@corp.test\"\n}", "nowhere.test", func(t *testing.T, w *world, hub *server) {
 		w.send("x@nowhere.test", "y@nowhere.test", "lost")
 		w.ask("MAIL FROM:<x@nowhere.test>", []string{"RCPT TO:<y@nowhere.test> NOTIFY=NEVER"}, "Subject: quiet\r\n\r\nbody\r\n")
 		w.send("", "y@nowhere.test", "nobody's") // R10: no NDR, so no copy
@@ -150,17 +160,13 @@ func TestCopyOfNDR(t *testing.T) {
 		}
 		has(t, copies[0], "x-sender: ", "x-receiver: reports@corp.test\r\n", "To: <x@nowhere.test>\r\n", "Final-Recipient: rfc822; y@nowhere.test\r\n", "The text of lost.")
 		w.counted(service.Reports{Failure: 1, Badmail: 2})
-		w.stop()
-		hub.close()
 	})
 }
 
 // A copy that cannot be delivered makes no report: it goes to Badmail by itself, since the sender has the NDR. And a
 // sender who is also the one who gets copies has one.
 func TestCopyOfNDRFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOf(t, "messages {\n ndr_copy_to = \"reports@nowhere.test\"\n}")
-		hub := w.serve(smart, "nowhere.test")
+	withHub(t, "messages {\n ndr_copy_to = \"reports@nowhere.test\"\n}", "nowhere.test", func(t *testing.T, w *world, hub *server) {
 		w.send("a@corp.test", "y@nowhere.test", "lost")
 		pass(10 * time.Second)
 		ndrs, bad, why := w.files("Drop", ".eml"), w.files("Badmail", ".BAD"), w.files("Badmail", ".BDR")
@@ -176,8 +182,6 @@ func TestCopyOfNDRFails(t *testing.T) {
 			t.Errorf("%d NDRs and %d in Badmail, want no further one and one with its original", n, m)
 		}
 		w.counted(service.Reports{Failure: 2, Badmail: 2})
-		w.stop()
-		hub.close()
 	})
 }
 
@@ -204,11 +208,13 @@ func TestHopCountNDRR8(t *testing.T) {
 // A next hop that gives everything back: the message, and then our own report on it, go round until their hops are
 // counted, and the report ends in Badmail (R10). No report is made on a report.
 func TestOwnReportReturnsR10(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "")
-		hub := w.serve(smart, "")
-		hub.took = func(mail string, rcpts []string, message string) {
-			go w.ask(strings.TrimSuffix(mail, " BODY=8BITMIME"), rcpts, strings.ReplaceAll(message, "\r\n.", "\r\n.."))
+	withHub(t, "", "", func(t *testing.T, w *world, hub *server) {
+		hub.took = func(from string, to []string, message string) {
+			go func() {
+				if _, _, err := w.offer(from, to, strings.ReplaceAll(message, "\r\n.", "\r\n..")); err != nil {
+					t.Error(err)
+				}
+			}()
 		}
 		w.send("x@elsewhere.test", "y@elsewhere.test", "round and round")
 		pass(time.Hour)
@@ -222,8 +228,6 @@ func TestOwnReportReturnsR10(t *testing.T) {
 			t.Errorf("%d messages at the next hop, want 32", n)
 		}
 		w.counted(service.Reports{Failure: 1, Badmail: 1})
-		w.stop()
-		hub.close()
 	})
 }
 
@@ -276,9 +280,7 @@ func TestExpiredAfterARestart(t *testing.T) {
 
 // A notice of success that cannot be delivered goes to Badmail alone: nothing is wrong with its message.
 func TestNoticeThatFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "")
-		hub := w.serve(smart, "nowhere.test")
+	withHub(t, "", "nowhere.test", func(t *testing.T, w *world, hub *server) {
 		w.ask("MAIL FROM:<x@nowhere.test>", []string{"RCPT TO:<b@corp.test> NOTIFY=SUCCESS"}, "Subject: asked\r\n\r\nbody\r\n")
 		pass(10 * time.Second)
 		bad, why := w.files("Badmail", ".BAD"), w.files("Badmail", ".BDR")
@@ -288,7 +290,5 @@ func TestNoticeThatFails(t *testing.T) {
 		has(t, bad[0], "Action: delivered\r\n")
 		has(t, why[0], "notice of delay or success could not be delivered")
 		w.counted(service.Reports{Success: 1, Badmail: 1})
-		w.stop()
-		hub.close()
 	})
 }

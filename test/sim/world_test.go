@@ -245,8 +245,8 @@ type server struct {
 	l       net.Listener
 	refuses string // domain
 	dsn     bool   // it offers DSN
-	// took, if set, is called with the commands and the text of each message that was taken.
-	took func(mail string, rcpts []string, message string)
+	// took, if set, is called with each message that was taken.
+	took func(from string, to []string, message string)
 
 	mu       sync.Mutex
 	mail     []string
@@ -299,7 +299,7 @@ func (s *server) talk(c net.Conn) {
 	say("220 smart.test ESMTP")
 	var (
 		rcpts int
-		mail  string
+		from  string
 		to    []string
 	)
 	for {
@@ -321,7 +321,7 @@ func (s *server) talk(c net.Conn) {
 			}
 			say("250-smart.test\r\n" + dsn + "250-PIPELINING\r\n250 8BITMIME")
 		case "MAIL":
-			rcpts, mail, to = 0, strings.TrimSpace(line), nil
+			rcpts, from, to = 0, path(line), nil
 			s.mu.Lock()
 			s.from = append(s.from, strings.TrimSpace(line[len("MAIL FROM:"):]))
 			s.mu.Unlock()
@@ -332,7 +332,7 @@ func (s *server) talk(c net.Conn) {
 				break
 			}
 			rcpts++
-			to = append(to, strings.TrimSpace(line))
+			to = append(to, path(line))
 			say("250 2.1.5 ok")
 		case "DATA":
 			if rcpts == 0 {
@@ -355,7 +355,7 @@ func (s *server) talk(c net.Conn) {
 			s.mail = append(s.mail, b.String())
 			s.mu.Unlock()
 			if s.took != nil {
-				s.took(mail, to, b.String())
+				s.took(from, to, b.String())
 			}
 			say("250 2.0.0 taken")
 		case "QUIT":
