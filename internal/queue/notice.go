@@ -20,6 +20,9 @@ const (
 	never       = math.MaxInt64
 )
 
+// farthest bounds the time until which a notice says that delivery will be tried.
+const farthest = 100 * 365 * 24 * time.Hour
+
 var notTried = mail.NewReply(451, mail.Enhanced(4, 4, 5), "The message waits its turn and was not tried yet")
 
 // patience is the smaller age, in milliseconds, at which a sender is told of a delay; 0 for never.
@@ -195,9 +198,12 @@ func (q *Queue) givenUpAt(e *entry, now int64) time.Time {
 	if e.state == stateDeferred {
 		next = e.due
 	}
-	t := q.when(next)
-	for n := int(e.attempts) + 1; n < r.MaxAttempts; n++ { // the n-th is at t
-		t = t.Add(r.Intervals[min(n, len(r.Intervals))-1])
+	t, n := q.when(next), int(e.attempts)+1 // the n-th attempt is at t
+	for ; n < min(r.MaxAttempts, len(r.Intervals)); n++ {
+		t = t.Add(r.Intervals[n-1])
+	}
+	if left, last := time.Duration(r.MaxAttempts-n), r.Intervals[len(r.Intervals)-1]; left > 0 {
+		t = t.Add(min(left, farthest/last) * last)
 	}
 	if r.ExpireAfter > 0 {
 		if end := time.Unix(int64(e.arrived), 0).Add(r.ExpireAfter); end.Before(t) {

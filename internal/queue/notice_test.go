@@ -202,6 +202,35 @@ func TestNoticeFails(t *testing.T) {
 	})
 }
 
+// TestGivenUpAt: the schedule that is left, the age that is set, and no overflow.
+func TestGivenUpAt(t *testing.T) {
+	arrived := time.Now().Truncate(time.Second)
+	for _, c := range []struct {
+		retry    Retry
+		attempts uint16
+		want     time.Duration // from the next attempt, which is now; of ExpireAfter from the arrival
+	}{
+		{Retry{MaxAttempts: 48, Intervals: []time.Duration{5, 15, 30, 60}}, 0, 5 + 15 + 30 + 44*60},
+		{Retry{MaxAttempts: 48, Intervals: []time.Duration{5, 15, 30, 60}}, 2, 30 + 44*60},
+		{Retry{MaxAttempts: 48, Intervals: []time.Duration{5, 15, 30, 60}}, 47, 0},
+		{Retry{MaxAttempts: 48, Intervals: []time.Duration{5, 15, 30, 60}}, 60, 0},
+		{Retry{MaxAttempts: 2, Intervals: []time.Duration{5, 15, 30, 60}}, 0, 5},
+		{Retry{MaxAttempts: 10000, Intervals: []time.Duration{30 * 24 * 60}}, 0, farthest / time.Minute / (30 * 24 * 60) * (30 * 24 * 60)},
+		{Retry{MaxAttempts: 48, Intervals: []time.Duration{60}, ExpireAfter: 120}, 5, 120},
+	} {
+		for k := range c.retry.Intervals {
+			c.retry.Intervals[k] *= time.Minute
+		}
+		c.retry.ExpireAfter *= time.Minute
+		w := newWorld(t, func(o *Options) { o.Remote = c.retry })
+		from := w.now()
+		got := w.givenUpAt(&entry{state: stateReady, attempts: c.attempts, arrived: seconds(arrived)}, from).Sub(w.when(from))
+		if d := got - c.want*time.Minute; d.Abs() > 2*time.Second {
+			t.Errorf("%+v after %d attempts: %v, want %v", c.retry, c.attempts, got, c.want*time.Minute)
+		}
+	}
+}
+
 // TestNoticeOfMany: a message with more recipients than one report takes has several.
 func TestNoticeOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
