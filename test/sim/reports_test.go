@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func (w *world) counted(want service.Reports) {
 	}
 }
 
-// A next hop is down: after twelve hours the sender is told so, once, whatever restarts come; who asked not to
+// A next hop is down: after twelve hours the sender is told so, once, whatever restarts and cuts of power come; who asked not to
 // be told is not, and nobody is told of mail without a sender. In the end all of it fails.
 func TestDelayNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -71,9 +72,12 @@ func TestDelayNotice(t *testing.T) {
 			t.Errorf("the notice speaks of a recipient that nobody wants to hear of:\n%s", told[0])
 		}
 		w.counted(service.Reports{Delay: 1})
+		pass(2 * time.Second) // until the mark is synced
+		w.powerCut(rand.New(rand.NewPCG(1, 2)))
+		w.mustStart()
 		for range 3 {
 			w.stop()
-			w.start("")
+			w.mustStart()
 			pass(6 * time.Hour)
 		}
 		if n := len(w.files("Drop", ".eml")); n != 1 || w.waiting() != 3 {
