@@ -296,3 +296,16 @@ func TestNoticeThatFails(t *testing.T) {
 		w.counted(service.Reports{Success: 1, Badmail: 1})
 	})
 }
+
+// An address that needs SMTPUTF8, and a next hop without it: returned with 5.6.7, in a report of RFC 6533, nothing mangled.
+func TestSMTPUTF8NotOfferedE17(t *testing.T) {
+	withHub(t, "", "", func(t *testing.T, w *world, hub *server) {
+		w.ask("MAIL FROM:<a@corp.test> SMTPUTF8", []string{"RCPT TO:<jürgen@elsewhere.test>"}, "Subject: Grüße\r\n\r\nbody\r\n")
+		pass(time.Second)
+		ndrs := w.reports("Failure")
+		if len(ndrs) != 1 || len(hub.got()) != 0 || w.waiting() != 0 {
+			t.Fatalf("%d NDRs, %d sent, %d wait", len(ndrs), len(hub.got()), w.waiting())
+		}
+		has(t, ndrs[0], "Final-Recipient: utf-8; jürgen@elsewhere.test\r\n", "Status: 5.6.7\r\n", "international characters", "Content-Type: message/global\r\n", "Subject: Grüße\r\n")
+	})
+}

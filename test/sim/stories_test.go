@@ -152,7 +152,7 @@ func TestReportThatFailsGoesToBadmail(t *testing.T) {
 	})
 }
 
-// Without a sender there is nobody to report to (bad input R10).
+// Without a sender there is nobody to report to (bad inputs R10, R11: no report to whoever did not write).
 func TestNullSenderThatFailsGoesToBadmailR10(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
