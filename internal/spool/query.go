@@ -22,6 +22,11 @@ type Query struct {
 	After     time.Time      // arrived at or after
 	Client    string         // the client's address, or its confirmed name
 	Account   string         // authenticated as
+	Subject   string         // as the message has it
+	MessageID string         // with angle brackets
+	Reply     string         // the text of a recipient's last reply
+	Larger    int64          // octets: the message has more; 0: no limit
+	Smaller   int64          // octets: the message has fewer; 0: no limit
 }
 
 // MatchMessage reports whether the conditions on the message itself are true.
@@ -29,6 +34,9 @@ func (q *Query) MatchMessage(env *mail.Envelope) bool {
 	return q.matchID(env.ID) && q.MatchArrived(env.Arrived) &&
 		(q.Sender == "" || matchAddress(q.Sender, env.Sender.Addr)) &&
 		(q.Account == "" || Match(q.Account, env.Account)) &&
+		(q.Subject == "" || Match(q.Subject, env.Content.Subject)) &&
+		(q.MessageID == "" || Match(q.MessageID, env.Content.MessageID)) &&
+		(q.Larger == 0 || env.Content.Size > q.Larger) && (q.Smaller == 0 || env.Content.Size < q.Smaller) &&
 		(q.Client == "" || Match(q.Client, env.PeerName) || env.Peer.IsValid() && Match(q.Client, env.Peer.String()))
 }
 
@@ -55,7 +63,8 @@ func (q *Query) MatchRecipient(r *mail.Recipient, s State) bool {
 // NeedsEnvelope reports whether the answer depends on more than id, time of arrival, domains and
 // states, which a store may have at hand without reading the message.
 func (q *Query) NeedsEnvelope() bool {
-	return q.Sender != "" || q.Recipient != "" || q.Client != "" || q.Account != ""
+	return q.Sender != "" || q.Recipient != "" || q.Client != "" || q.Account != "" ||
+		q.Subject != "" || q.MessageID != "" || q.Reply != "" || q.Larger != 0 || q.Smaller != 0
 }
 
 func (q *Query) matchID(id mail.QueueID) bool {
