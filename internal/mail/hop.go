@@ -135,8 +135,9 @@ type Pending struct {
 	Attempts int       // made so far
 	Due      time.Time // zero: at once
 	Held     bool
-	Null     bool // the reverse-path is null
-	Noticed  bool // after ChangeNoticed
+	Null     bool   // the reverse-path is null
+	Noticed  bool   // after ChangeNoticed
+	Route    string // the next hop that an operator has set; empty: as the routes say
 }
 
 // ChangeKind says what happened to a recipient in the spool.
@@ -151,6 +152,10 @@ const (
 	// ChangeNoticed: the sender was told of the delay, or need not be; it is not told again. The
 	// recipient waits on as before.
 	ChangeNoticed ChangeKind = 5
+
+	// ChangeRoute sends the recipient by the next hop Route, or again as the routes say if that is empty.
+	// The value stands in files.
+	ChangeRoute ChangeKind = 6
 )
 
 // Change is one step in the state of a queued recipient, reported by the queue to the spool.
@@ -162,4 +167,8 @@ type Change struct {
 	Attempts int
 	Reply    Reply  // why: the last reply, for ChangeDefer
 	Host     string // who said so
+	Route    string // for ChangeRoute: the next hop as an operator writes it, at most MaxRoute octets
 }
+
+// MaxRoute is the largest length of Change.Route: a domain name in brackets with a port.
+const MaxRoute = 300

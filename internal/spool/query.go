@@ -60,6 +60,11 @@ func (q *Query) MatchRecipient(r *mail.Recipient, s State) bool {
 		(q.Recipient == "" || matchAddress(q.Recipient, r.Addr))
 }
 
+// MatchReply reports whether the condition on the last reply is true.
+func (q *Query) MatchReply(r *RecipientStatus) bool {
+	return q.Reply == "" || Match(q.Reply, r.Reply.String())
+}
+
 // NeedsEnvelope reports whether the answer depends on more than id, time of arrival, domains and
 // states, which a store may have at hand without reading the message.
 func (q *Query) NeedsEnvelope() bool {

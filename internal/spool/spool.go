@@ -151,6 +151,7 @@ type RecipientStatus struct {
 	Due      time.Time  // the next attempt; zero: at once
 	Reply    mail.Reply // the last reply, if there was one; long texts are cut
 	Host     string     // who said so
+	Route    string     // the next hop that an operator has set, if any
 }
 
 // Entry is a message as Search finds it: all of its recipients, also those that are done.
@@ -175,11 +176,16 @@ const (
 	Hold                          // waits until released
 	Release                       // as before the hold
 	Retry                         // due at once; released if it was held
+	Reroute                       // by the next hop Action.Route; due at once unless it is held
 )
 
 // Action is a change by an operator.
 type Action struct {
-	Kind ActionKind
+	Kind  ActionKind
+	Route string // of Reroute: the next hop, at most mail.MaxRoute octets; empty: as the routes say
+	// Pick, if set, is a further condition, on what only the caller knows of a recipient. It must not call
+	// the store.
+	Pick func(id mail.QueueID, rcpt int) bool
 	// Each, if set, is told of each change after it holds, in batches and in no order, by the
 	// goroutine that called Change. It is how the schedule over the spool learns of it.
 	Each func([]mail.Change)

@@ -233,6 +233,11 @@ func (s *Store) appendMessage(dst []byte, list []movedNote, m *message, slot uin
 			dst = binary.AppendVarint(dst, r.due)
 			dst = binary.AppendUvarint(dst, uint64(r.attempts))
 		}
+		if flags&rcptRouted != 0 {
+			to := s.x.routeOf(m, i)
+			dst = binary.AppendUvarint(dst, uint64(len(to)))
+			dst = append(dst, to...)
+		}
 		if r.reply != 0 && r.flags&rcptDone == 0 {
 			list = append(list, movedNote{slot: slot, rcpt: uint32(i), from: r.reply})
 		}
@@ -382,7 +387,14 @@ func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
 			if flags&chkDue != 0 {
 				r.due, r.attempts = d.varint(), uint16(d.uvarint())
 			}
-			if r.flags = flags & (rcptDone | rcptHeld | rcptNoticed); r.flags&rcptDone != 0 {
+			if flags&rcptRouted != 0 {
+				to := string(d.bytes())
+				if to == "" || len(to) > mail.MaxRoute {
+					return count, false
+				}
+				x.route(p, i, to)
+			}
+			if r.flags = flags & (rcptDone | rcptHeld | rcptNoticed | rcptRouted); r.flags&rcptDone != 0 {
 				p.live--
 				x.live--
 			} else if r.flags&rcptHeld != 0 {

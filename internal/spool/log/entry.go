@@ -100,14 +100,20 @@ const (
 // hasNote is added to the kind of an entry that ends with a note.
 const hasNote = 0x80
 
+// knownKind reports whether a change of that kind can stand in a journal.
+func knownKind(kind mail.ChangeKind) bool {
+	return kind >= mail.ChangeDone && kind <= mail.ChangeNoticed || kind == mail.ChangeRoute
+}
+
 // entry is one change as it stands in a journal: kind 1, id 8, and if it is a mail.Change the
-// recipient, for ChangeDefer due and attempts, and a note.
+// recipient, for ChangeDefer due and attempts, for ChangeRoute the length of the route and the route, and a note.
 type entry struct {
 	kind     byte // without hasNote
 	id       mail.QueueID
 	rcpt     int
 	due      int64
 	attempts uint16
+	route    string
 	note     int // offset in the payload, 0: none
 }
 
@@ -123,6 +129,10 @@ func appendChange(dst []byte, c *mail.Change) (_ []byte, noteAt int) {
 	if c.Kind == mail.ChangeDefer {
 		dst = binary.AppendVarint(dst, toMillis(c.Due))
 		dst = binary.AppendUvarint(dst, uint64(clampAttempts(c.Attempts)))
+	}
+	if c.Kind == mail.ChangeRoute {
+		dst = binary.AppendUvarint(dst, uint64(len(c.Route)))
+		dst = append(dst, c.Route...)
 	}
 	if kind&hasNote != 0 {
 		noteAt = len(dst)
@@ -149,10 +159,14 @@ func parseEntries(payload []byte, f func(entry)) bool {
 		e.id = mail.QueueID(d.uint64())
 		switch {
 		case e.kind == entryIDs, e.kind == entryMade, e.kind == entryGone:
-		case e.kind >= byte(mail.ChangeDone) && e.kind <= byte(mail.ChangeNoticed):
+		case knownKind(mail.ChangeKind(e.kind)):
 			e.rcpt = int(uint32(d.uvarint()))
-			if e.kind == byte(mail.ChangeDefer) {
+			switch mail.ChangeKind(e.kind) {
+			case mail.ChangeDefer:
 				e.due, e.attempts = d.varint(), uint16(d.uvarint())
+			case mail.ChangeRoute:
+				e.route = string(d.bytes())
+				d.bad = d.bad || len(e.route) > mail.MaxRoute
 			}
 		default:
 			return false

@@ -113,8 +113,8 @@ func sampleJournal(id fileID) []byte {
 	var out []byte
 	for i := range 3 {
 		b := appendFact(appendFact(appendFact(beginBlock(nil), entryIDs, 1000), entryMade, uint64(i)), entryGone, 2)
-		for _, kind := range []mail.ChangeKind{mail.ChangeDefer, mail.ChangeHold, mail.ChangeRelease, mail.ChangeNoticed, mail.ChangeDone} {
-			b, _ = appendChange(b, &mail.Change{ID: mail.QueueID(i + 1), Kind: kind, Attempts: i, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later"), Host: "mx"})
+		for _, kind := range []mail.ChangeKind{mail.ChangeDefer, mail.ChangeHold, mail.ChangeRelease, mail.ChangeNoticed, mail.ChangeRoute, mail.ChangeDone} {
+			b, _ = appendChange(b, &mail.Change{ID: mail.QueueID(i + 1), Kind: kind, Attempts: i, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later"), Host: "mx", Route: "[192.0.2.1]:25"})
 		}
 		_ = w.write(b, blockChanges)
 		out = append(out, b...)

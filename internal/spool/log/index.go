@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
@@ -20,8 +21,15 @@ type index struct {
 	free    []uint32
 	rcpts   arena
 	domains domains
-	live    int64 // recipients that wait
-	held    int64 // of those, held
+	routes  map[rcptKey]unique.Handle[string] // of recipients with rcptRouted
+	live    int64                             // recipients that wait
+	held    int64                             // of those, held
+}
+
+// rcptKey names one recipient.
+type rcptKey struct {
+	id   mail.QueueID
+	rcpt uint32
 }
 
 // message is one queued message.
@@ -55,6 +63,8 @@ const (
 	rcptDone = 1 << iota
 	rcptHeld
 	rcptNoticed // the sender needs not be told of the delay (any more)
+
+	rcptRouted = 1 << 3 // an operator has set its next hop: index.routes
 )
 
 func (r *recipient) state() spool.State {
@@ -117,6 +127,7 @@ func (x *index) remove(m *message) {
 				x.held--
 			}
 		}
+		x.route(m, i, "")
 		x.domains.drop(r.domain)
 	}
 	x.rcpts.give(m.rcpts, m.n)
@@ -136,7 +147,7 @@ func (x *index) apply(m *message, r *recipient, kind mail.ChangeKind, due int64,
 		if r.flags&rcptHeld != 0 {
 			x.held--
 		}
-		r.flags = rcptDone
+		r.flags = rcptDone | r.flags&rcptRouted // the route goes with the message
 		r.due = 0
 		m.live--
 		x.live--
@@ -158,6 +169,33 @@ func (x *index) apply(m *message, r *recipient, kind mail.ChangeKind, due int64,
 	if reply != 0 {
 		r.reply = reply
 	}
+}
+
+// route sets the next hop of a recipient; empty: as the routes say.
+func (x *index) route(m *message, rcpt int, to string) {
+	r, key := &x.recipients(m)[rcpt], rcptKey{m.id, uint32(rcpt)}
+	switch {
+	case to != "":
+		if x.routes == nil {
+			x.routes = map[rcptKey]unique.Handle[string]{}
+		}
+		x.routes[key] = unique.Make(to)
+		r.flags |= rcptRouted
+	case r.flags&rcptRouted != 0:
+		delete(x.routes, key)
+		r.flags &^= rcptRouted
+		if len(x.routes) == 0 {
+			x.routes = nil // a map does not shrink
+		}
+	}
+}
+
+// routeOf returns the next hop that an operator has set for a recipient, empty if there is none.
+func (x *index) routeOf(m *message, rcpt int) string {
+	if x.recipients(m)[rcpt].flags&rcptRouted == 0 {
+		return ""
+	}
+	return x.routes[rcptKey{m.id, uint32(rcpt)}].Value()
 }
 
 // arena holds runs of recipients. Runs of one class have the same power of two for length.

@@ -135,7 +135,7 @@ func (s *Store) record(changes []mail.Change) ([]mail.Change, error) {
 func (s *Store) known(c *mail.Change) bool {
 	m := s.x.find(c.ID)
 	return m != nil && c.Rcpt >= 0 && c.Rcpt < int(m.n) && s.x.recipients(m)[c.Rcpt].flags&rcptDone == 0 &&
-		c.Kind >= mail.ChangeDone && c.Kind <= mail.ChangeNoticed
+		knownKind(c.Kind) && len(c.Route) <= mail.MaxRoute
 }
 
 func (s *Store) allKnown(changes []mail.Change) bool {
@@ -191,7 +191,11 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 			reply = pos(i)
 		}
 		m := s.x.find(c.ID)
-		s.x.apply(m, &s.x.recipients(m)[c.Rcpt], c.Kind, toMillis(c.Due), clampAttempts(c.Attempts), reply)
+		if c.Kind == mail.ChangeRoute {
+			s.x.route(m, c.Rcpt, c.Route)
+		} else {
+			s.x.apply(m, &s.x.recipients(m)[c.Rcpt], c.Kind, toMillis(c.Due), clampAttempts(c.Attempts), reply)
+		}
 		if m.live == 0 {
 			s.leave(m)
 		}

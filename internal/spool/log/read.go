@@ -319,7 +319,7 @@ func (s *Store) statusOf(id mail.QueueID) ([]spool.RecipientStatus, []replyPos, 
 	}
 	out, pos := make([]spool.RecipientStatus, m.n), make([]replyPos, m.n)
 	for i, r := range s.x.recipients(m) {
-		out[i] = spool.RecipientStatus{Rcpt: i, State: r.state(), Attempts: int(r.attempts), Due: fromMillis(r.due)}
+		out[i] = spool.RecipientStatus{Rcpt: i, State: r.state(), Attempts: int(r.attempts), Due: fromMillis(r.due), Route: s.x.routeOf(m, i)}
 		pos[i] = r.reply
 	}
 	return out, pos, true

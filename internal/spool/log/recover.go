@@ -296,6 +296,10 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 	if m == nil || e.rcpt >= int(m.n) || r.x.recipients(m)[e.rcpt].flags&rcptDone != 0 {
 		return
 	}
+	if e.kind == byte(mail.ChangeRoute) {
+		r.x.route(m, e.rcpt, e.route)
+		return
+	}
 	var pos replyPos
 	if e.note != 0 {
 		pos = replyAt(kindJournal, num, b.off+int64(e.note))

@@ -51,7 +51,7 @@ func (s *Store) appendPending(dst []mail.Pending, m *message) []mail.Pending {
 			dst = append(dst, mail.Pending{
 				ID: m.id, Rcpt: i, Domain: s.x.domains.names[r.domain], Size: m.size, Arrived: fromMillis(m.arrived),
 				Attempts: int(r.attempts), Due: fromMillis(r.due), Held: r.flags&rcptHeld != 0, Null: m.null,
-				Noticed: r.flags&rcptNoticed != 0,
+				Noticed: r.flags&rcptNoticed != 0, Route: s.x.routeOf(m, i),
 			})
 		}
 	}
@@ -115,17 +115,31 @@ func (s *Store) entry(ctx context.Context, q *spool.Query, id mail.QueueID, n *n
 	if err != nil || !q.MatchMessage(env) {
 		return e, false, err
 	}
-	status, _, _ := s.statusOf(id)
+	status, err := s.statusFor(ctx, q, id, n)
 	match := func(r spool.RecipientStatus) bool {
-		return r.Rcpt < len(env.Recipients) && q.MatchRecipient(&env.Recipients[r.Rcpt], r.State)
+		return r.Rcpt < len(env.Recipients) && q.MatchRecipient(&env.Recipients[r.Rcpt], r.State) && q.MatchReply(&r)
 	}
-	if !slices.ContainsFunc(status, match) {
-		return e, false, nil
+	if err != nil || !slices.ContainsFunc(status, match) {
+		return e, false, err
 	}
 	if status, err = s.status(ctx, id, n); errors.Is(err, spool.ErrNotFound) {
 		return e, false, nil
 	}
 	return spool.Entry{Envelope: env, Recipients: status}, err == nil, err
+}
+
+// statusFor returns the states of a message, with the replies only if q asks for them; none if the message is
+// gone.
+func (s *Store) statusFor(ctx context.Context, q *spool.Query, id mail.QueueID, n *notes) ([]spool.RecipientStatus, error) {
+	if q.Reply == "" {
+		status, _, _ := s.statusOf(id)
+		return status, nil
+	}
+	status, err := s.status(ctx, id, n)
+	if errors.Is(err, spool.ErrNotFound) {
+		err = nil
+	}
+	return status, err
 }
 
 // candidates returns up to n ids below before, the largest first, that match as far as the index knows.
@@ -208,7 +222,7 @@ func (f *filter) largest() []mail.QueueID {
 
 // Change implements spool.Store.
 func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action) (touched int, err error) {
-	if a.Kind < spool.Delete || a.Kind > spool.Retry {
+	if a.Kind < spool.Delete || a.Kind > spool.Reroute || len(a.Route) > mail.MaxRoute {
 		return 0, errors.New("spool: unknown action")
 	}
 	q := sel.Query
@@ -242,9 +256,11 @@ func isZero(q *spool.Query) bool {
 // changeSome does the action to the recipients of these messages that match.
 func (s *Store) changeSome(ctx context.Context, q *spool.Query, ids []mail.QueueID, a spool.Action) (int, error) {
 	var changes []mail.Change
+	n := notes{s: s}
+	defer n.close()
 	for _, id := range ids {
 		var err error
-		if changes, err = s.appendChanges(ctx, changes, q, id, a.Kind); err != nil {
+		if changes, err = s.appendChanges(ctx, changes, q, id, &a, &n); err != nil {
 			return 0, err
 		}
 	}
@@ -262,7 +278,7 @@ func (s *Store) changeSome(ctx context.Context, q *spool.Query, ids []mail.Queue
 }
 
 // appendChanges appends what the action means for the recipients of one message that match.
-func (s *Store) appendChanges(ctx context.Context, dst []mail.Change, q *spool.Query, id mail.QueueID, kind spool.ActionKind) ([]mail.Change, error) {
+func (s *Store) appendChanges(ctx context.Context, dst []mail.Change, q *spool.Query, id mail.QueueID, a *spool.Action, n *notes) ([]mail.Change, error) {
 	var env *mail.Envelope
 	if q.NeedsEnvelope() || q.Domain != "" {
 		var err error
@@ -275,14 +291,18 @@ func (s *Store) appendChanges(ctx context.Context, dst []mail.Change, q *spool.Q
 			return dst, nil
 		}
 	}
-	status, _, _ := s.statusOf(id)
+	status, err := s.statusFor(ctx, q, id, n)
+	if err != nil {
+		return dst, err
+	}
 	for i := range status {
 		r := &status[i]
-		if r.State == spool.Done || !q.MatchState(r.State) || env != nil && !q.MatchRecipient(&env.Recipients[i], r.State) {
+		if r.State == spool.Done || !q.MatchReply(r) || !q.MatchState(r.State) || env != nil && !q.MatchRecipient(&env.Recipients[i], r.State) ||
+			a.Pick != nil && !a.Pick(id, i) {
 			continue
 		}
 		c := mail.Change{ID: id, Rcpt: i}
-		switch kind {
+		switch a.Kind {
 		case spool.Delete:
 			c.Kind = mail.ChangeDone
 		case spool.Hold:
@@ -300,6 +320,15 @@ func (s *Store) appendChanges(ctx context.Context, dst []mail.Change, q *spool.Q
 				dst = append(dst, mail.Change{ID: id, Rcpt: i, Kind: mail.ChangeRelease})
 			}
 			c.Kind, c.Attempts = mail.ChangeDefer, r.Attempts
+		case spool.Reroute:
+			if r.Route == a.Route {
+				continue
+			}
+			c.Kind, c.Route = mail.ChangeRoute, a.Route
+			if r.State != spool.Held { // the new hop is tried at once
+				dst = append(dst, c)
+				c = mail.Change{ID: id, Rcpt: i, Kind: mail.ChangeDefer, Attempts: r.Attempts}
+			}
 		}
 		dst = append(dst, c)
 	}

@@ -82,6 +82,9 @@ func testSearch(t *testing.T, f *fixture) {
 		{"client", spool.Query{Client: "192.0.2.*"}, []string{"old"}},
 		{"client's name", spool.Query{Client: "*.example.com"}, []string{"old"}},
 		{"account", spool.Query{Account: "web"}, []string{"old"}},
+		{"reply", spool.Query{Reply: "450*LATER"}, []string{"deferred"}},
+		{"larger", spool.Query{Larger: 1}, nil},
+		{"smaller", spool.Query{Smaller: 2}, []string{"deferred", "held", "null", "old"}},
 		{"all at once", spool.Query{Account: "web", Sender: "news@*", Domain: "example.net", Recipient: "otto@*"}, []string{"old"}},
 		{"recipient and domain of different recipients", spool.Query{Recipient: "anna@*", Domain: "example.net"}, nil},
 	}

@@ -47,6 +47,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 		{"SearchPages", testSearchPages},
 		{"ChangeActions", testChangeActions},
 		{"ChangeSelection", testChangeSelection},
+		{"ChangeRoute", testChangeRoute},
 		{"Concurrent", testConcurrent},
 		{"Closed", testClosed},
 	}
