@@ -46,6 +46,10 @@ func (q *Queue) Add(env *mail.Envelope) {
 		}
 		q.admit(i, e, now, false)
 	}
+	if changes, ok := q.early[env.ID]; ok {
+		delete(q.early, env.ID)
+		q.changed(changes)
+	}
 }
 
 // seconds returns t as seconds since 1970, which suffices until 2106.
@@ -91,6 +95,7 @@ func (q *Queue) load(ctx context.Context) {
 	q.mu.Lock()
 	q.loading = false
 	q.mu.Unlock()
+	close(q.loaded)
 	if q.events.Loaded != nil {
 		q.events.Loaded(total, time.Since(begun))
 	}
@@ -101,11 +106,17 @@ func (q *Queue) loadShard(ctx context.Context, shard int) (total int, ok bool) {
 	var after mail.QueueID
 	pause := time.Second
 	for {
+		q.mu.Lock()
+		q.reading, q.overtaken = true, nil
+		q.mu.Unlock()
 		page, next, err := q.store.Load(ctx, shard, after, loadPage)
 		if ctx.Err() != nil {
 			return total, false
 		}
 		if err != nil {
+			q.mu.Lock()
+			q.reading = false
+			q.mu.Unlock()
 			q.tellTrouble(err)
 			if !q.sleepFor(ctx, pause) {
 				return total, false
@@ -120,11 +131,21 @@ func (q *Queue) loadShard(ctx context.Context, shard int) (total int, ok bool) {
 			}
 			total, page = total+n, page[n:]
 		}
+		q.catchUp()
 		if next == 0 {
 			return total, true
 		}
 		after = next
 	}
+}
+
+// catchUp does what operators changed since the page that was just added was read.
+func (q *Queue) catchUp() {
+	q.mu.Lock()
+	late := q.overtaken
+	q.reading, q.overtaken = false, nil
+	q.mu.Unlock()
+	q.Changed(late)
 }
 
 // sleepFor waits; false: the queue stopped.
@@ -165,10 +186,11 @@ func (q *Queue) addPending(page []mail.Pending) bool {
 		}
 		q.link(i, e)
 		q.remind(e, now)
+		e.route = q.routes.hold(p.Route)
 		if p.Held {
-			if q.reroute(i, e, now) {
-				q.holdEntry(e, false)
-			}
+			_ = q.find(e) // held all the same: what it means is seen at the release
+			q.current(e)
+			q.holdEntry(e, false)
 			continue
 		}
 		if !p.Due.IsZero() {

@@ -1,169 +1,96 @@
 package queue
 
-import "github.com/mailroot/mailroot/internal/mail"
+import (
+	"cmp"
+	"slices"
 
-// Selection says which waiting recipients an action is for: all conditions that are set must be
-// true. The zero Selection selects nothing; All says that no condition is meant.
-type Selection struct {
-	IDs    []mail.QueueID // of these messages
-	Hop    string         // Key of the next hop
-	Domain string         // of the recipient, in any case
-	All    bool
-}
-
-func (s *Selection) matches(q *Queue, e *entry) bool {
-	return (s.Hop == "" || q.hops.at(e.hop).to.Key == s.Hop) &&
-		(s.Domain == "" || mail.EqualFoldASCII(q.domains.at(e.domain).name, s.Domain))
-}
-
-// each calls f for each recipient that is selected. f may forget the entry, but no other.
-func (q *Queue) each(s *Selection, f func(i uint32, e *entry)) {
-	switch {
-	case len(s.IDs) > 0:
-		for k, id := range s.IDs {
-			for i := q.messages[id]; i != 0; {
-				e := q.entries.at(i)
-				following := e.msgNext
-				if s.matches(q, e) {
-					f(i, e)
-				}
-				i = following
-			}
-			if k%stepLimit == stepLimit-1 {
-				q.mu.Unlock()
-				q.mu.Lock()
-			}
-		}
-	case s.All || s.Hop != "" || s.Domain != "":
-		q.eachEntry(func(i uint32, e *entry) {
-			if s.matches(q, e) {
-				f(i, e)
-			}
-		})
-	}
-}
-
-// RetryNow makes the deferred recipients that s selects ready, and has the hops of those that are
-// ready tried at once though they were down a moment ago. It returns the number of both. What is
-// held or in flight stays so.
-func (q *Queue) RetryNow(s Selection) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n, now := 0, q.now()
-	q.each(&s, func(_ uint32, e *entry) {
-		if e.state == stateReady && q.hops.at(e.hop).blocked > now {
-			n++
-		}
-	})
-	q.each(&s, func(_ uint32, e *entry) {
-		if e.state == stateDeferred {
-			n += q.hasten(e, &s)
-		}
-	})
-	q.unblock(&s)
-	return n
-}
-
-// hasten makes the deferred recipients of the message of e ready that s selects, all together so
-// that they stay in one batch.
-func (q *Queue) hasten(e *entry, s *Selection) (n int) {
-	now := q.now()
-	for i := q.messages[e.id]; i != 0; {
-		e := q.entries.at(i)
-		following := e.msgNext
-		if e.state == stateDeferred && s.matches(q, e) {
-			q.detach(e)
-			q.admit(i, e, now, false)
-			n++
-		}
-		i = following
-	}
-	return n
-}
-
-// unblock lets the selected hops be tried at once though they were down a moment ago.
-func (q *Queue) unblock(s *Selection) {
-	now := q.now()
-	free := func(h *hop) {
-		if h != nil && h.blocked > now {
-			h.blocked = 0
-			q.offer(h, now)
-		}
-	}
-	switch {
-	case len(s.IDs) > 0:
-		q.each(s, func(_ uint32, e *entry) { free(q.hops.at(e.hop)) })
-	case s.Domain != "":
-		if d, ok := q.domains.find(mail.LowerASCII(s.Domain)); ok {
-			free(q.hops.at(q.domains.at(d).hop))
-		}
-	case s.Hop != "":
-		free(q.hops.byKey[s.Hop])
-	case s.All:
-		for _, h := range q.hops.list {
-			free(h)
-		}
-	}
-}
-
-// Hold keeps the selected recipients from being tried until Release. One that is in flight
-// is held when it comes back and still waits. It returns how many it touched.
-func (q *Queue) Hold(s Selection) int { return q.act(s, mail.ChangeHold) }
-
-// Release makes the selected recipients that are held ready at once.
-func (q *Queue) Release(s Selection) int { return q.act(s, mail.ChangeRelease) }
-
-// Delete forgets the selected recipients, without a report to anyone. One that is in flight
-// may still be delivered, or fail and be reported; it is not tried again.
-func (q *Queue) Delete(s Selection) int { return q.act(s, mail.ChangeDone) }
-
-func (q *Queue) act(s Selection, kind mail.ChangeKind) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := 0
-	q.each(&s, func(i uint32, e *entry) {
-		if q.apply(i, e, kind, true) {
-			n++
-		}
-	})
-	return n
-}
+	"github.com/mailroot/mailroot/internal/mail"
+)
 
 // Changed brings the queue in step with changes by an operator that the spool has already
-// recorded: ChangeDone, ChangeHold, ChangeRelease, and ChangeDefer to a new time. Recipients that
-// are in flight come back first.
+// recorded: ChangeDone, ChangeHold, ChangeRelease, ChangeRoute, and ChangeDefer to a new time. Changes of
+// one message stand together. Recipients that are in flight come back first. The queue is unlocked between
+// messages now and then.
 func (q *Queue) Changed(changes []mail.Change) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	// What was reported before and is on its way may reach the spool after its change.
-	again := q.sending || len(q.changes) > 0
-	for k := range changes {
-		c := &changes[k]
-		for i := q.messages[c.ID]; i != 0; {
-			e := q.entries.at(i)
-			following := e.msgNext
-			if e.rcpt == uint32(c.Rcpt) {
-				if c.Kind == mail.ChangeDefer {
-					q.move(i, e, q.at(c.Due))
-				} else {
-					q.apply(i, e, c.Kind, again)
-				}
-				break
-			}
-			i = following
+	for steps := 0; len(changes) > 0; {
+		n := 1
+		for n < len(changes) && changes[n].ID == changes[0].ID {
+			n++
+		}
+		q.changed(changes[:n])
+		changes = changes[n:]
+		if steps += n; steps >= stepLimit {
+			steps = 0
+			q.mu.Unlock()
+			q.mu.Lock()
 		}
 	}
 }
 
-// apply does what an operator asks for to one recipient, and tells the spool if report is set. It
-// returns whether there was something to do.
-func (q *Queue) apply(i uint32, e *entry, kind mail.ChangeKind, report bool) bool {
+// changed does changes of one message. Those of recipients that are not here are kept: the loader may have
+// read the message before they were recorded, or the message was committed and is about to be added.
+func (q *Queue) changed(changes []mail.Change) {
+	byRcpt := func(a, b mail.Change) int { return cmp.Compare(a.Rcpt, b.Rcpt) }
+	if !slices.IsSortedFunc(changes, byRcpt) {
+		changes = slices.Clone(changes)
+		slices.SortStableFunc(changes, byRcpt)
+	}
+	// What was reported before and is on its way may reach the spool after its change.
+	again := q.sending || len(q.changes) > 0
+	found := 0
+	for i := q.messages[changes[0].ID]; i != 0; {
+		e := q.entries.at(i)
+		following, rcpt := e.msgNext, int(e.rcpt)
+		k, ok := slices.BinarySearchFunc(changes, rcpt, func(c mail.Change, rcpt int) int { return cmp.Compare(c.Rcpt, rcpt) })
+		for ; ok && k < len(changes) && changes[k].Rcpt == rcpt; k++ {
+			found++
+			if q.apply(i, e, &changes[k], again); changes[k].Kind == mail.ChangeDone {
+				break // the entry may be gone
+			}
+		}
+		i = following
+	}
+	switch {
+	case found == len(changes):
+	case q.reading:
+		q.overtaken = append(q.overtaken, changes...)
+	case q.messages[changes[0].ID] == 0:
+		q.keepEarly(changes)
+	}
+}
+
+// maxEarly is for how many messages changes are kept that came before the message. Most of them are for
+// messages that have left: the spool hears of that a little later.
+const maxEarly = 1024
+
+// keepEarly keeps the changes of a message that may be about to be added.
+func (q *Queue) keepEarly(changes []mail.Change) {
+	id := changes[0].ID
+	if q.early == nil {
+		q.early = make(map[mail.QueueID][]mail.Change)
+	}
+	if _, known := q.early[id]; !known {
+		q.earlyIDs[q.earlyTurn], id = id, q.earlyIDs[q.earlyTurn]
+		delete(q.early, id)
+		q.earlyTurn = (q.earlyTurn + 1) % maxEarly
+	}
+	q.early[changes[0].ID] = append(q.early[changes[0].ID], changes...)
+}
+
+// apply does what an operator asks for to one recipient, and tells the spool if report is set.
+func (q *Queue) apply(i uint32, e *entry, c *mail.Change, report bool) {
 	busy := e.state == stateFlight || e.state == stateFailing
-	switch kind {
+	switch c.Kind {
+	case mail.ChangeDefer:
+		q.move(i, e, q.at(c.Due), report)
+	case mail.ChangeRoute:
+		q.sendBy(i, e, c.Route)
 	case mail.ChangeDone:
 		if busy {
-			e.flags = e.flags&^flagHold | flagDelete
-			return true
+			e.flags = e.flags&^(flagHold|flagReturn) | flagDelete
+			return
 		}
 		q.detach(e)
 		if report {
@@ -171,25 +98,20 @@ func (q *Queue) apply(i uint32, e *entry, kind mail.ChangeKind, report bool) boo
 		} else {
 			q.forget(i, e)
 		}
-		return true
 	case mail.ChangeHold:
-		if e.state == stateHeld {
-			return false
-		}
 		if busy {
 			e.flags |= flagHold
-			return true
+		} else if e.state != stateHeld {
+			q.detach(e)
+			q.holdEntry(e, report)
 		}
-		q.detach(e)
-		q.holdEntry(e, report)
-		return true
 	case mail.ChangeRelease:
-		if busy && e.flags&flagHold != 0 {
+		if busy {
 			e.flags &^= flagHold
-			return true
+			return
 		}
 		if e.state != stateHeld {
-			return false
+			return
 		}
 		if report {
 			q.change(mail.Change{ID: e.id, Rcpt: int(e.rcpt), Kind: mail.ChangeRelease})
@@ -197,30 +119,61 @@ func (q *Queue) apply(i uint32, e *entry, kind mail.ChangeKind, report bool) boo
 		q.detach(e)
 		q.remind(e, q.now())
 		q.admit(i, e, q.now(), false)
-		return true
 	}
-	return false
 }
 
-// move gives a waiting recipient another time; one that was held is released.
-func (q *Queue) move(i uint32, e *entry, due int64) {
+// move gives a waiting recipient another time; one that was held is released, and the hop is tried though it
+// was down a moment ago.
+func (q *Queue) move(i uint32, e *entry, due int64, report bool) {
 	now := q.now()
-	switch e.state {
-	case stateReady, stateDeferred, stateHeld:
-	default:
+	if e.state == stateFlight || e.state == stateFailing {
 		e.flags &^= flagHold
 		return
 	}
 	q.detach(e)
 	q.remind(e, now)
-	if e.due = due; due > now {
+	e.due = max(due, now)
+	if report && e.attempts > 0 {
+		q.change(mail.Change{
+			ID: e.id, Rcpt: int(e.rcpt), Kind: mail.ChangeDefer, Due: q.when(e.due), Attempts: int(e.attempts),
+		})
+	}
+	if e.due > now {
 		q.sleepUntil(i, e)
 		return
 	}
-	if h := q.hops.at(e.hop); h.blocked > now {
+	if h := q.current(e); h.blocked > now {
 		h.blocked = 0
 	}
 	q.admit(i, e, now, false)
+}
+
+// sendBy gives a recipient the next hop that an operator has set, or takes it back when text is empty. Where
+// the recipient waits stays as it is; what is in flight follows when it comes back.
+func (q *Queue) sendBy(i uint32, e *entry, text string) {
+	old := e.route
+	e.route = q.routes.hold(text)
+	q.dropRoute(old)
+	q.settleIn(i, e, q.now())
+}
+
+// settleIn moves a waiting recipient to the hop that it has now.
+func (q *Queue) settleIn(i uint32, e *entry, now int64) {
+	switch e.state {
+	case stateReady, stateFrozen:
+		q.detach(e)
+		q.admit(i, e, now, false)
+	case stateDeferred:
+		q.detach(e)
+		if q.reroute(i, e, now) {
+			q.sleepUntil(i, e)
+		}
+	case stateHeld:
+		q.detach(e)
+		_ = q.find(e) // held all the same: what it means is seen at the release
+		q.current(e)
+		q.holdEntry(e, false)
+	}
 }
 
 // holdEntry holds a recipient that is in no list.

@@ -12,6 +12,7 @@ func (q *Queue) check(t testing.TB) {
 		perHop   = map[uint32]*[states]int32{}
 		refs     = map[uint32]uint32{}
 		replies  = map[uint32]uint32{}
+		routes   = map[uint16]uint32{}
 		users    = map[uint64]int{}
 		messages = map[uint64]int{}
 	)
@@ -31,6 +32,9 @@ func (q *Queue) check(t testing.TB) {
 			refs[e.domain]++
 			if e.reply != 0 {
 				replies[e.reply]++
+			}
+			if e.route != 0 {
+				routes[e.route]++
 			}
 			if e.flags&flagCached != 0 {
 				users[uint64(e.id)]++
@@ -81,6 +85,21 @@ func (q *Queue) check(t testing.TB) {
 		if r := q.replies.list[i]; r.refs != replies[uint32(i)] {
 			t.Errorf("reply %q: %d references, counted %d", r.reply, replies[uint32(i)], r.refs)
 		}
+	}
+	for i, r := range q.routes.list {
+		if r.refs != routes[uint16(i)] {
+			t.Errorf("route %q: %d references, counted %d", r.text, routes[uint16(i)], r.refs)
+		}
+	}
+	frozen := 0
+	for i, before := q.frozen.head, uint32(0); i != 0; i, before = q.entries.at(i).next, i {
+		if e := q.entries.at(i); e.state != stateFrozen || e.prev != before {
+			t.Errorf("a wrong entry among the frozen: %+v", e)
+		}
+		frozen++
+	}
+	if frozen != total[stateFrozen] {
+		t.Errorf("%d frozen, %d in the list", total[stateFrozen], frozen)
 	}
 	for i, h := range q.hops.list {
 		if h != nil {
@@ -136,8 +155,13 @@ func (q *Queue) checkHop(t testing.TB, i uint32, h *hop, n *[states]int32) {
 			domains++
 		}
 	}
-	if uint32(domains) != h.domains {
-		t.Errorf("hop %q: %d domains, counted %d", h.to.Key, domains, h.domains)
+	for _, r := range q.routes.list {
+		if i != 0 && r.text != "" && r.hop == i {
+			domains++
+		}
+	}
+	if uint32(domains) != h.leads {
+		t.Errorf("hop %q: %d records, counted %d", h.to.Key, domains, h.leads)
 	}
 	if h.runs < 0 || h.silent < 0 || h.lost < 0 || h.extra < 0 || h.runs == 0 && (h.left != 0 || h.silent != 0 || h.lost != 0 || len(h.idle) != 0) {
 		t.Errorf("hop %q: counters of runs are wrong: %+v", h.to.Key, *h)

@@ -48,11 +48,11 @@ func TestConcurrentUse(t *testing.T) {
 			}
 			w.Stats()
 			w.Hops()
-			sel := Selection{IDs: []mail.QueueID{mail.QueueID(id.Load())}}
+			sel := pick{IDs: []mail.QueueID{mail.QueueID(id.Load())}}
 			w.State(sel.IDs[0])
 			w.Hold(sel)
-			w.Release(Selection{All: true})
-			w.RetryNow(Selection{Domain: fmt.Sprintf("d%d.test", k%50)})
+			w.Release(pick{All: true})
+			w.RetryNow(pick{Domain: fmt.Sprintf("d%d.test", k%50)})
 			if k%10 == 0 {
 				w.Apply(w.opts.Settings)
 			}
@@ -61,7 +61,7 @@ func TestConcurrentUse(t *testing.T) {
 	adding.Wait()
 	deadline := time.Now().Add(time.Minute)
 	for w.Stats().Recipients > 0 && time.Now().Before(deadline) {
-		w.RetryNow(Selection{All: true})
+		w.RetryNow(pick{All: true})
 		time.Sleep(time.Millisecond)
 	}
 	close(stop)

@@ -10,6 +10,7 @@ const (
 	stateReady                 // in the ready queue of its hop
 	stateDeferred              // in the timer wheel
 	stateHeld                  // in no list
+	stateFrozen                // in the list of those whose destination is frozen
 	stateFlight                // in a batch that a run has
 	stateFailing               // waits for, or is in, a report that no run makes: of failure, or with flagDelivered of success
 	states        = iota
@@ -19,6 +20,7 @@ const (
 const (
 	flagDelete    uint8 = 1 << iota // it is forgotten
 	flagHold                        // it is held
+	flagReturn                      // it fails, with its reply
 	flagCached                      // it is counted as a user of the envelope in the cache
 	flagNoticed                     // the sender is not (or no more) to be told of its delay
 	flagDelivered                   // it was delivered, and waits for its report of success
@@ -42,6 +44,7 @@ type entry struct {
 	size    uint32 // octets of the message; what is larger counts as 4 GB
 	// attempts made so far.
 	attempts uint16
+	route    uint16 // index of the next hop that an operator has set, 0 for none
 	group    uint16 // sender group: recipients of one group queue in order
 	state    state
 	flags    uint8
@@ -141,6 +144,8 @@ func (q *Queue) detach(e *entry) {
 		h.pull(&q.entries, e)
 	case stateDeferred:
 		q.wheel.remove(&q.entries, e)
+	case stateFrozen:
+		q.frozen.remove(&q.entries, e)
 	}
 	q.enter(e, stateFree)
 }
@@ -167,6 +172,7 @@ func (q *Queue) forget(i uint32, e *entry) {
 	q.uncache(e)
 	q.replies.drop(e.reply)
 	q.domains.drop(e.domain)
+	q.dropRoute(e.route)
 	q.hops.release(e.hop)
 	q.entries.give(i)
 }

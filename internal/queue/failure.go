@@ -115,18 +115,12 @@ func (q *Queue) returnOne(ctx context.Context) bool {
 		return true
 	}
 	if err == nil {
-		if err = q.report(ctx, env, failed); err != nil {
-			q.reportTrouble(id, err)
-		}
+		err = q.makeReport(ctx, env, failed)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil && q.gone(err) {
-		for _, i := range entries {
-			e := q.entries.at(i)
-			q.detach(e)
-			q.finish(i, e)
-		}
+		q.lose(entries)
 		return true
 	}
 	if delivered != 0 {
@@ -135,6 +129,24 @@ func (q *Queue) returnOne(ctx context.Context) bool {
 		q.reported(id, entries, failed, err)
 	}
 	return true
+}
+
+// makeReport makes the report of recipients of one message. An error has been told.
+func (q *Queue) makeReport(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
+	err := q.report(ctx, env, failed)
+	if err != nil {
+		q.reportTrouble(env.ID, err)
+	}
+	return err
+}
+
+// lose forgets recipients of a message that is no longer in the spool.
+func (q *Queue) lose(entries []uint32) {
+	for _, i := range entries {
+		e := q.entries.at(i)
+		q.detach(e)
+		q.finish(i, e)
+	}
 }
 
 // envelope returns the envelope of a message, which it reads unless it is cached. An error has been told.
@@ -185,56 +197,97 @@ func (q *Queue) eachReported(id mail.QueueID, entries []uint32, results []mail.R
 	}
 }
 
-// reroute makes an entry that is in no list belong to the hop that its domain has now. It returns
-// false when there is none: the entry was deferred or fails.
+// reroute makes an entry that is in no list belong to the hop that it has now. It returns false when there is
+// none: the entry was deferred or fails. What was delivered needs none.
 func (q *Queue) reroute(i uint32, e *entry, now int64) bool {
-	d := q.domains.at(e.domain)
-	if d.hop == 0 && e.flags&flagDelivered == 0 {
-		to, err := q.set.Route(d.name)
-		if err != nil {
-			q.current(e)
-			var failure *mail.Error
-			if errors.As(err, &failure) && failure.Permanent() {
-				q.fail(i, e, failure.Reply, "")
-				return false
-			}
-			res := &mail.Result{Outcome: mail.Deferred, Reply: mail.ReplyOf(err), Ours: true}
-			if last := q.exhausted(e, q.hops.at(0), res, now); last != nil {
-				q.giveUp(i, e, last)
-				return false
-			}
-			var j jitter
-			q.postpone(i, e, res, now, &j)
-			return false
-		}
-		q.lead(e.domain, to)
+	var err error
+	if e.flags&flagDelivered == 0 {
+		err = q.find(e)
 	}
 	q.current(e)
-	return true
+	if err == nil {
+		return true
+	}
+	var failure *mail.Error
+	if errors.As(err, &failure) && failure.Permanent() {
+		q.fail(i, e, failure.Reply, "")
+		return false
+	}
+	res := &mail.Result{Outcome: mail.Deferred, Reply: mail.ReplyOf(err), Ours: true}
+	if last := q.exhausted(e, q.hops.at(0), res, now); last != nil {
+		q.giveUp(i, e, last)
+		return false
+	}
+	var j jitter
+	q.postpone(i, e, res, now, &j)
+	return false
 }
 
-// lead sets the hop of a domain; nil means that it has none.
-func (q *Queue) lead(domain uint32, to *mail.Hop) {
-	d := q.domains.at(domain)
-	old := d.hop
-	d.hop = 0
+// find asks for the hop of an entry's domain, or for the one that an operator has set, unless it is known.
+func (q *Queue) find(e *entry) error {
+	if e.route != 0 {
+		r := q.routes.at(e.route)
+		if r.hop != 0 {
+			return nil
+		}
+		to, err := q.routeTo(r.text)
+		if err == nil {
+			q.lead(&r.hop, to)
+		}
+		return err
+	}
+	d := q.domains.at(e.domain)
+	if d.hop != 0 {
+		return nil
+	}
+	to, err := q.set.Route(d.name)
+	if err == nil {
+		q.lead(&d.hop, to)
+	}
+	return err
+}
+
+// routeTo asks for a hop that an operator has set.
+func (q *Queue) routeTo(text string) (*mail.Hop, error) {
+	if q.set.RouteTo == nil {
+		return nil, errNoRoutes
+	}
+	return q.set.RouteTo(text)
+}
+
+// lead sets the hop in the record of a domain or of an operator's route; nil means that it has none.
+func (q *Queue) lead(hop *uint32, to *mail.Hop) {
+	old := *hop
+	*hop = 0
 	if to != nil {
 		h := q.hops.get(to)
-		h.domains++
-		d.hop = h.index
+		h.leads++
+		*hop = h.index
 	}
-	if old != 0 {
-		q.hops.at(old).domains--
-		q.hops.release(old)
+	q.unlead(old)
+}
+
+// unlead takes back what lead did to a hop.
+func (q *Queue) unlead(hop uint32) {
+	if hop != 0 {
+		q.hops.at(hop).leads--
+		q.hops.release(hop)
 	}
 }
 
-// current makes an entry that is in no list belong to the hop of its domain, and returns that.
+// hopOf returns the number of the hop that an entry is to have.
+func (q *Queue) hopOf(e *entry) uint32 {
+	if e.route != 0 {
+		return q.routes.at(e.route).hop
+	}
+	return q.domains.at(e.domain).hop
+}
+
+// current makes an entry that is in no list belong to the hop that it is to have, and returns that.
 func (q *Queue) current(e *entry) *hop {
-	d := q.domains.at(e.domain)
-	if e.hop != d.hop {
+	if to := q.hopOf(e); e.hop != to {
 		old := e.hop
-		e.hop = d.hop
+		e.hop = to
 		q.hops.release(old)
 	}
 	return q.hops.at(e.hop)

@@ -44,6 +44,7 @@ type fakeStatus struct {
 	attempts   int
 	due        time.Time
 	reply      mail.Reply
+	route      string
 	dones      int
 }
 
@@ -101,7 +102,7 @@ func (s *fakeStore) Load(_ context.Context, shard int, after mail.QueueID, n int
 			}
 			page = append(page, mail.Pending{
 				ID: id, Rcpt: k, Domain: env.Recipients[k].Addr.Domain, Size: env.Content.Size,
-				Arrived: env.Arrived, Attempts: st.attempts, Due: st.due, Held: st.held,
+				Arrived: env.Arrived, Attempts: st.attempts, Due: st.due, Held: st.held, Route: st.route,
 				Null: env.Sender.Addr.IsNull(), Noticed: st.noticed > 0,
 			})
 		}
@@ -136,6 +137,9 @@ func (s *fakeStore) Report(_ context.Context, changes []mail.Change) error {
 		st := s.status[key{c.ID, c.Rcpt}]
 		if st == nil {
 			s.t.Errorf("change of an unknown recipient: %+v", c)
+			continue
+		}
+		if st.done { // by an operator meanwhile
 			continue
 		}
 		switch c.Kind {
@@ -342,6 +346,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 	w.opts = Options{
 		Settings: Settings{
 			Route:                 w.route,
+			RouteTo:               func(text string) (*mail.Hop, error) { return w.route("to." + text) },
 			MaxOutbound:           500,
 			PerDomain:             100,
 			MessagesPerConnection: 20,

@@ -43,7 +43,7 @@ type hop struct {
 	stalled bool // may have one run more than its backlog asks for
 	told    bool // Events.HopDown was called
 	to      *mail.Hop
-	domains uint32        // domain records that lead here
+	leads   uint32        // records of domains and of operators' routes that lead here
 	n       [states]int32 // recipients by state; stateFree has no meaning
 
 	ring     []group // sender groups with ready recipients; the turn goes round
@@ -117,7 +117,7 @@ func firstClass(to *mail.Hop) class {
 // release frees the record of a hop that nothing refers to.
 func (t *hopTable) release(i uint32) {
 	h := t.list[i]
-	if i == 0 || h.domains > 0 || h.runs > 0 || h.listed || h.waiting() > 0 {
+	if i == 0 || h.leads > 0 || h.runs > 0 || h.listed || h.waiting() > 0 {
 		return
 	}
 	delete(t.byKey, h.to.Key)

@@ -25,6 +25,9 @@ func (q *Queue) Start(ctx context.Context) {
 	q.collector.Go(func() { q.collectChanges(context.WithoutCancel(ctx)) })
 }
 
+// Loaded is closed when all that waited in the spool at the start is in the queue.
+func (q *Queue) Loaded() <-chan struct{} { return q.loaded }
+
 // Stop begins no new run, lets transactions that run end until ctx is done, cuts off those that
 // are left, and returns when every result is reported to the spool. It fails when deliveries were cut
 // off. What waits stays in the spool.
@@ -111,28 +114,22 @@ func (q *Queue) Apply(s Settings) {
 	defer q.mu.Unlock()
 	q.set = s.withDefaults()
 	q.rerouteDomains()
+	for k := range q.routes.list {
+		if r := &q.routes.list[k]; r.text != "" {
+			to, err := q.routeTo(r.text)
+			if err != nil {
+				to = nil
+			}
+			q.lead(&r.hop, to)
+		}
+	}
 	now := q.now()
 	if q.set.patience() > 0 {
 		q.lookAt(0, now) // the ages may have changed
 	}
 	q.eachEntry(func(i uint32, e *entry) {
-		if q.domains.at(e.domain).hop == e.hop {
-			return
-		}
-		switch e.state {
-		case stateReady:
-			q.detach(e)
-			q.admit(i, e, now, false)
-		case stateDeferred:
-			q.detach(e)
-			if q.reroute(i, e, now) {
-				q.sleepUntil(i, e)
-			}
-		case stateHeld:
-			q.detach(e)
-			if q.reroute(i, e, now) {
-				q.holdEntry(e, false)
-			}
+		if q.hopOf(e) != e.hop {
+			q.settleIn(i, e, now)
 		}
 	})
 	q.callAll()
@@ -153,7 +150,7 @@ func (q *Queue) rerouteDomains() {
 		if err != nil {
 			to = nil // what becomes of the recipients is decided one by one
 		}
-		q.lead(uint32(k), to)
+		q.lead(&q.domains.list[k].hop, to)
 	}
 }
 

@@ -115,8 +115,10 @@ func (q *Queue) late(c int) (ids []mail.QueueID, more bool) {
 	return ids, c+1 < len(q.entries.chunks)
 }
 
-// idle reports whether a recipient waits for a time or a connection.
-func idle(e *entry) bool { return e.state == stateDeferred || e.state == stateReady }
+// idle reports whether a recipient waits for a time, a connection or the end of a freeze.
+func idle(e *entry) bool {
+	return e.state == stateDeferred || e.state == stateReady || e.state == stateFrozen
+}
 
 // notice tells the sender of a message of all recipients that are due, and has the spool remember it. A crash
 // between the two repeats the notice; the other order could lose it.

@@ -123,7 +123,7 @@ func TestNoticeNever(t *testing.T) {
 		w.send("", "one.test") // R10
 		w.send("a", "drop.test")
 		held := w.send("a", "one.test")
-		w.Hold(Selection{IDs: []mail.QueueID{held}})
+		w.Hold(pick{IDs: []mail.QueueID{held}})
 		rest(10 * time.Hour)
 		w.stop(t)
 		w.restart()
@@ -132,7 +132,7 @@ func TestNoticeNever(t *testing.T) {
 		if n := w.told(); len(n) != 0 {
 			t.Errorf("%+v", n)
 		}
-		w.Release(Selection{IDs: []mail.QueueID{held}})
+		w.Release(pick{IDs: []mail.QueueID{held}})
 		rest(2 * time.Minute)
 		if n := w.told(); len(n) != 1 || n[0].id != held {
 			t.Errorf("after the release: %+v", n)

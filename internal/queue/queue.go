@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"math/rand/v2"
 	"sync"
@@ -43,6 +44,9 @@ type Settings struct {
 	// *mail.Error fails the recipient without a connection; with another it is tried again later.
 	// It is called with the queue locked: it must not wait and must not call the queue.
 	Route func(domain string) (*mail.Hop, error)
+	// RouteTo returns the next hop that an operator has named in a ChangeRoute, under the same terms. Nil: no
+	// recipient has one.
+	RouteTo func(text string) (*mail.Hop, error)
 
 	// MaxOutbound limits the connections to all remote hops together. 0: no limit.
 	MaxOutbound int
@@ -126,33 +130,41 @@ type Queue struct {
 
 	applying sync.Mutex // held by Apply, so that one sweep runs at a time
 
-	mu       sync.Mutex // guards what follows
-	set      Settings
-	entries  slab
-	messages map[mail.QueueID]uint32 // the first entry of each message
-	peak     int                     // the largest number of messages since the map was made
-	domains  domainTable
-	hops     hopTable
-	replies  replyTable
-	cache    envelopeCache
-	wheel    wheel
-	alarms   alarmHeap // of hops
-	line     [classes]hopLine
-	running  [classes]int // runs by the class of their hop
-	turns    int          // connections given out, for the share of hops that are down
-	parked   runList      // runs that wait for work, oldest first
-	sleep    int64        // until when the scheduler sleeps, 0 when it is awake
-	fired    []uint32     // reused by the scheduler
-	failing  failureList  // recipients that wait for their report
-	noticeAt int64        // when the next look for delayed mail is, never for none
-	look     bool         // the reporter is to look
-	changes  []mail.Change
-	spare    []mail.Change
-	room     sync.Cond // the collector has taken the changes
-	sending  bool      // the collector is in Store.Report
-	count    counters
-	total    [states]int  // recipients by state
-	oldest   mail.QueueID // the smallest id that waits, 0 when it must be looked for
+	mu        sync.Mutex // guards what follows
+	set       Settings
+	entries   slab
+	messages  map[mail.QueueID]uint32 // the first entry of each message
+	peak      int                     // the largest number of messages since the map was made
+	domains   domainTable
+	hops      hopTable
+	replies   replyTable
+	cache     envelopeCache
+	wheel     wheel
+	alarms    alarmHeap // of hops
+	line      [classes]hopLine
+	running   [classes]int // runs by the class of their hop
+	turns     int          // connections given out, for the share of hops that are down
+	parked    runList      // runs that wait for work, oldest first
+	sleep     int64        // until when the scheduler sleeps, 0 when it is awake
+	fired     []uint32     // reused by the scheduler
+	failing   failureList  // recipients that wait for their report
+	noticeAt  int64        // when the next look for delayed mail is, never for none
+	look      bool         // the reporter is to look
+	routes    routeTable
+	freezes   map[string]Freeze // in force, by name
+	frozen    frozenList
+	overtaken []mail.Change                  // by operators, of what the loader may be reading
+	reading   bool                           // the loader has a page that is not added yet
+	early     map[mail.QueueID][]mail.Change // by operators, of messages that may be about to be added
+	earlyIDs  [maxEarly]mail.QueueID         // whose they are, a ring
+	earlyTurn int
+	changes   []mail.Change
+	spare     []mail.Change
+	room      sync.Cond // the collector has taken the changes
+	sending   bool      // the collector is in Store.Report
+	count     counters
+	total     [states]int  // recipients by state
+	oldest    mail.QueueID // the smallest id that waits, 0 when it must be looked for
 
 	started, loading, paused, stopping bool
 
@@ -161,11 +173,15 @@ type Queue struct {
 	returning chan struct{} // to the reporter
 	quit      chan struct{} // closed when scheduler, loader and reporter are to end
 	flush     chan struct{} // closed when the collector is to end
+	loaded    chan struct{} // closed when all that waited at the start is here
 	runs      sync.WaitGroup
 	workers   sync.WaitGroup // scheduler, loader, reporter
 	collector sync.WaitGroup
 	cancel    context.CancelFunc
 }
+
+// errNoRoutes is the failure of an operator's route in a queue without Settings.RouteTo.
+var errNoRoutes = errors.New("queue: no routes of operators are known")
 
 const (
 	defaultMaxLocal    = 4
@@ -187,6 +203,7 @@ func New(o Options) *Queue {
 		returning: make(chan struct{}, 1),
 		quit:      make(chan struct{}),
 		flush:     make(chan struct{}),
+		loaded:    make(chan struct{}),
 	}
 	if q.jitterSeed = o.JitterSeed; q.jitterSeed == 0 {
 		q.jitterSeed = rand.Uint64()
@@ -209,6 +226,7 @@ func New(o Options) *Queue {
 	q.domains.init()
 	q.hops.init()
 	q.replies.init()
+	q.routes.init()
 	return q
 }
 

@@ -26,7 +26,7 @@ func TestRestart(t *testing.T) {
 			ids = append(ids, w.send("a", "one.test", "two.test"))
 		}
 		held := w.send("a", "one.test")
-		w.Hold(Selection{IDs: []mail.QueueID{held}})
+		w.Hold(pick{IDs: []mail.QueueID{held}})
 		rest(6 * time.Minute) // the second attempt is made, the third comes after 15 minutes
 		w.stop(t)
 		attempts := len(w.peer.tries(key{ids[0], 0}))
@@ -294,17 +294,17 @@ func testLedger(t *testing.T, seed uint64) {
 	for step := range 300 {
 		switch roll(12) {
 		case 0:
-			sel := Selection{IDs: []mail.QueueID{pickID(ids, roll)}}
+			sel := pick{IDs: []mail.QueueID{pickID(ids, roll)}}
 			for _, s := range w.State(sel.IDs[0]) {
 				deleted[key{sel.IDs[0], s.Rcpt}] = true
 			}
 			w.Delete(sel)
 		case 1:
-			w.Hold(Selection{IDs: []mail.QueueID{pickID(ids, roll)}})
+			w.Hold(pick{IDs: []mail.QueueID{pickID(ids, roll)}})
 		case 2:
-			w.Release(Selection{All: true})
+			w.Release(pick{All: true})
 		case 3:
-			w.RetryNow([]Selection{{All: true}, {Domain: domains[roll(len(domains))]}, {Hop: "drop"}, {IDs: ids}}[roll(4)])
+			w.RetryNow([]pick{{All: true}, {Domain: domains[roll(len(domains))]}, {Hop: "drop"}, {IDs: ids}}[roll(4)])
 		case 4:
 			w.mu.Lock()
 			for name, h := range w.hops {
@@ -348,7 +348,7 @@ func testLedger(t *testing.T, seed uint64) {
 	w.failReport = nil
 	w.mu.Unlock()
 	if roll(2) == 0 { // some seeds end with mail that still waits
-		w.Release(Selection{All: true})
+		w.Release(pick{All: true})
 		rest(100 * time.Hour)
 		if n := w.store.pending(); n != 0 {
 			t.Errorf("%d recipients still wait: %+v", n, w.Stats())

@@ -353,6 +353,7 @@ func (q *Queue) aside(i uint32, e *entry, res *mail.Result, now int64, j *jitter
 		end := q.at(time.Unix(int64(e.arrived), 0).Add(retry.ExpireAfter))
 		e.due = min(e.due, max(end, now+1))
 	}
+	asked := q.replies.get(e.reply).reply // of flagReturn
 	old := e.reply
 	e.reply = q.replies.hold(lastReply{reply: res.Reply, host: speaker(res)}, false)
 	q.replies.drop(old)
@@ -364,11 +365,16 @@ func (q *Queue) aside(i uint32, e *entry, res *mail.Result, now int64, j *jitter
 		ID: e.id, Rcpt: int(e.rcpt), Kind: mail.ChangeDefer, Due: q.when(e.due),
 		Attempts: int(e.attempts), Reply: res.Reply, Host: speaker(res),
 	})
-	if e.flags&flagHold != 0 {
+	switch {
+	case e.flags&flagReturn != 0:
+		e.flags &^= flagReturn | flagHold // if there can be no report it is deferred
+		q.fail(i, e, asked, "")
+	case e.flags&flagHold != 0:
 		q.holdEntry(e, true)
-		return true
+	default:
+		return false
 	}
-	return false
+	return true
 }
 
 // sleepUntil puts an entry that is in no list into the wheel.
@@ -387,6 +393,10 @@ func (q *Queue) requeue(i uint32, e *entry, now int64) {
 	switch {
 	case e.flags&flagDelete != 0:
 		q.finish(i, e)
+	case e.flags&flagReturn != 0:
+		e.flags &^= flagReturn | flagHold
+		q.current(e)
+		q.fail(i, e, q.replies.get(e.reply).reply, "")
 	case e.flags&flagHold != 0:
 		q.current(e)
 		q.holdEntry(e, true)

@@ -292,14 +292,15 @@ func (q *Queue) equip(ctx context.Context, r *run, f *flight) bool {
 	r.landed(f)
 	for _, i := range f.entries {
 		e := q.entries.at(i)
-		q.detach(e)
 		switch {
 		case e.rcpt >= last:
+			q.detach(e)
 			q.finish(i, e)
 		case whole:
+			q.detach(e)
 			q.fail(i, e, q.hopsReply(env), "")
 		default:
-			q.admit(i, e, q.now(), false)
+			q.requeue(i, e, q.now())
 		}
 	}
 	return false

@@ -18,6 +18,7 @@ func (q *Queue) schedule(ctx context.Context) {
 		q.mu.Lock()
 		now := q.now()
 		more := q.fire(now)
+		more = q.thaw(now) || more
 		q.ring(now)
 		q.callNotices(now)
 		starts = q.pick(now, starts[:0])
@@ -53,6 +54,11 @@ func (q *Queue) nextWake() int64 {
 	if len(q.alarms) > 0 {
 		t = min(t, q.alarms[0].at)
 	}
+	for _, f := range q.freezes {
+		if !f.Until.IsZero() {
+			t = min(t, q.at(f.Until))
+		}
+	}
 	return t
 }
 
@@ -81,6 +87,10 @@ func (q *Queue) admit(i uint32, e *entry, now int64, front bool) {
 	}
 	if e.flags&flagDelivered != 0 {
 		q.await(i, e)
+		return
+	}
+	if _, frozen := q.freezeOf(e); frozen {
+		q.freeze(i, e)
 		return
 	}
 	h := q.hops.at(e.hop)

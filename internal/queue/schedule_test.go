@@ -512,7 +512,7 @@ func TestManyDeadHops(t *testing.T) {
 		if rest := runtime.NumGoroutine() - before; rest > 5 {
 			t.Errorf("%d goroutines at rest", rest)
 		}
-		if got := w.Delete(Selection{All: true}); got != n {
+		if got := w.Delete(pick{All: true}); got != n {
 			t.Errorf("%d deleted, want %d", got, n)
 		}
 		w.send("a", "other.test")

@@ -21,6 +21,7 @@ type Stats struct {
 	Ready      int
 	Deferred   int
 	Held       int
+	Frozen     int // whose destination an operator has frozen
 	InFlight   int
 	Failing    int // that wait for their report
 
@@ -41,7 +42,7 @@ func (q *Queue) Stats() Stats {
 		Messages: len(q.messages), Recipients: q.entries.used,
 		Connections: q.remoteRuns(), Loading: q.loading, Paused: q.paused,
 		Delivered: q.count.delivered, Failed: q.count.failed, Deferrals: q.count.deferred,
-		Ready: q.total[stateReady], Deferred: q.total[stateDeferred], Held: q.total[stateHeld],
+		Ready: q.total[stateReady], Deferred: q.total[stateDeferred], Held: q.total[stateHeld], Frozen: q.total[stateFrozen],
 		InFlight: q.total[stateFlight], Failing: q.total[stateFailing],
 	}
 	if id := q.findOldest(); id != 0 {
@@ -76,6 +77,7 @@ type HopStatus struct {
 	Ready    int // recipients, as those below
 	Deferred int
 	Held     int
+	Frozen   int
 	InFlight int
 	Octets   int64 // of the messages, counted for each recipient
 
@@ -116,7 +118,7 @@ func (q *Queue) Hops() []HopStatus {
 		s := sums[h.index]
 		st := HopStatus{
 			Key: h.to.Key, Kind: h.to.Kind, Ready: int(h.n[stateReady]), Deferred: int(h.n[stateDeferred]),
-			Held: int(h.n[stateHeld]), InFlight: int(h.n[stateFlight]), Octets: s.octets,
+			Held: int(h.n[stateHeld]), Frozen: int(h.n[stateFrozen]), InFlight: int(h.n[stateFlight]), Octets: s.octets,
 			Active: int(h.runs), Down: h.failures > 0, LastReply: h.last.reply, LastHost: h.last.host,
 		}
 		if l := q.limit(h, now); l != math.MaxInt32 {
@@ -145,6 +147,7 @@ const (
 	Ready    Waiting = iota + 1 // waits for a connection
 	Deferred                    // waits for its next attempt
 	Held                        // waits for an operator
+	Frozen                      // waits for the end of a freeze of its destination
 	InFlight                    // being sent
 	Failing                     // waits for its report
 )
@@ -158,6 +161,8 @@ func (w Waiting) String() string {
 		return "deferred"
 	case Held:
 		return "held"
+	case Frozen:
+		return "frozen"
 	case InFlight:
 		return "in flight"
 	case Failing:
@@ -171,6 +176,7 @@ type RecipientState struct {
 	Rcpt     int // index into Envelope.Recipients
 	State    Waiting
 	Hop      string    // Key of the next hop, empty if it has none
+	Route    string    // the next hop that an operator has set, empty if none has
 	Due      time.Time // of Deferred: the next attempt
 	Attempts int       // made so far
 	// Reply and Host are what the last attempt said; the zero reply if there was none, or only the
@@ -192,20 +198,11 @@ func (q *Queue) State(id mail.QueueID) []RecipientState {
 		e := q.entries.at(i)
 		last := q.replies.get(e.reply)
 		s := RecipientState{
-			Rcpt: int(e.rcpt), Hop: q.hops.at(e.hop).to.Key, Attempts: int(e.attempts),
+			Rcpt: int(e.rcpt), Hop: q.hops.at(e.hop).to.Key, Route: q.routes.at(e.route).text, Attempts: int(e.attempts),
 			Reply: last.reply, Host: last.host, Reason: q.reason(e, now),
 		}
-		switch e.state {
-		case stateReady:
-			s.State = Ready
-		case stateDeferred:
-			s.State, s.Due = Deferred, q.when(e.due)
-		case stateHeld:
-			s.State = Held
-		case stateFlight:
-			s.State = InFlight
-		case stateFailing:
-			s.State = Failing
+		if s.State = e.waiting(); s.State == Deferred {
+			s.Due = q.when(e.due)
 		}
 		list = append(list, s)
 		i = e.msgNext
@@ -216,6 +213,14 @@ func (q *Queue) State(id mail.QueueID) []RecipientState {
 
 // reason says why a recipient is where it is.
 func (q *Queue) reason(e *entry, now int64) string {
+	s := q.because(e, now)
+	if e.route != 0 {
+		s += "; rerouted to " + q.routes.at(e.route).text + " by an operator"
+	}
+	return s
+}
+
+func (q *Queue) because(e *entry, now int64) string {
 	h := q.hops.at(e.hop)
 	if e.flags&flagDelivered != 0 {
 		return "delivered, waiting for its report of success"
@@ -226,10 +231,15 @@ func (q *Queue) reason(e *entry, now int64) string {
 		return s + said(q.replies.get(e.reply))
 	case stateHeld:
 		return "held by an operator" + after(e)
+	case stateFrozen:
+		f, _ := q.freezeOf(e)
+		return f.text() + after(e)
 	case stateFlight:
 		s := fmt.Sprintf("being sent to %s, attempt %d", h.to.Key, e.attempts+1)
 		if e.flags&flagDelete != 0 {
 			s += "; to be deleted after it"
+		} else if e.flags&flagReturn != 0 {
+			s += "; to be returned after it"
 		} else if e.flags&flagHold != 0 {
 			s += "; to be held after it"
 		}

@@ -63,10 +63,10 @@ func TestReasons(t *testing.T) {
 		expect(behind, "0 ahead", "limit of 1 connection because the last attempt failed", "Connection refused")
 		expect(dead, "waiting for its retry")
 		expect(blocked, "the hop is down and will be tried again at", "Connection refused")
-		w.Hold(Selection{IDs: []mail.QueueID{dead, waits}})
+		w.Hold(pick{IDs: []mail.QueueID{dead, waits}})
 		expect(dead, "held by an operator after 1 attempt")
 		expect(waits, "to be held after it")
-		w.Delete(Selection{IDs: []mail.QueueID{waits}})
+		w.Delete(pick{IDs: []mail.QueueID{waits}})
 		expect(waits, "to be deleted after it")
 
 		var down *HopStatus
@@ -102,7 +102,7 @@ func TestOldest(t *testing.T) {
 			if got := w.Stats().Oldest; got.UnixMilli() != int64(id>>20) {
 				t.Errorf("oldest %v, want that of %v", got, id)
 			}
-			w.Delete(Selection{IDs: []mail.QueueID{id}})
+			w.Delete(pick{IDs: []mail.QueueID{id}})
 		}
 		if got := w.Stats().Oldest; !got.IsZero() {
 			t.Errorf("oldest %v of none", got)
@@ -143,7 +143,7 @@ func TestRepliesAreBounded(t *testing.T) {
 		if kept > maxReplies {
 			t.Errorf("%d replies kept", kept)
 		}
-		w.Delete(Selection{All: true})
+		w.Delete(pick{All: true})
 		w.stop(t)
 		if len(w.replies.index) != 0 {
 			t.Errorf("%d replies of nobody", len(w.replies.index))

@@ -71,10 +71,10 @@ func TestSuccessFails(t *testing.T) {
 		if s := w.State(env.ID); len(s) != 3 || s[0].State != Deferred || !strings.HasPrefix(s[0].Reason, "delivered,") {
 			t.Errorf("%+v", s)
 		}
-		w.Delete(Selection{IDs: []mail.QueueID{gone}})
-		w.RetryNow(Selection{All: true})
-		w.Hold(Selection{IDs: []mail.QueueID{env.ID}})
-		w.Release(Selection{IDs: []mail.QueueID{env.ID}})
+		w.Delete(pick{IDs: []mail.QueueID{gone}})
+		w.RetryNow(pick{All: true})
+		w.Hold(pick{IDs: []mail.QueueID{env.ID}})
+		w.Release(pick{IDs: []mail.QueueID{env.ID}})
 		w.Apply(w.opts.Settings)
 		rest(5 * time.Minute)
 		if n := w.store.pending(); n != 3 {

@@ -79,10 +79,7 @@ func (q *Queue) sweepDomains() {
 		case d.refs > 0:
 			fresh[d.name] = i
 		case d.name != "":
-			if h := d.hop; h != 0 {
-				q.hops.at(h).domains--
-				q.hops.release(h)
-			}
+			q.unlead(d.hop)
 			*d = domain{}
 			t.free = append(t.free, i)
 		}

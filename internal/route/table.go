@@ -246,6 +246,16 @@ func (t *Table) Hop(domain string) (*mail.Hop, error) {
 	return t.mx(norm, e), nil
 }
 
+// HopTo returns the next hop that an operator has named, one host in a form of ParseHost, under the terms of
+// the site. It is the hop of a smart host of that text, where there is one.
+func (t *Table) HopTo(text string) (*mail.Hop, error) {
+	h, err := ParseHost(text)
+	if err != nil {
+		return nil, err
+	}
+	return t.hosts([]mail.Host{h}, t.site.terms), nil
+}
+
 // normalize returns the form that the maps have as keys.
 func (t *Table) normalize(domain string) (string, error) {
 	norm, err := NormalizeDomain(domain)
