@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/vfs"
@@ -44,7 +45,7 @@ func (s *Store) explain(dir, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt([]byte(reason+"\n"), 0)
+	_, err = f.WriteAt([]byte(reason+"\n"+putAsideAt+time.Now().UTC().Format(time.RFC3339)+"\n"), 0)
 	if err == nil {
 		err = f.Sync()
 	}
