@@ -171,8 +171,8 @@ func askAsNobody(t *testing.T, path string) int {
 func TestGarbageOnTheSocketIsAnErrorToThatClientOnly(t *testing.T) { // bad input L3
 	path := serve(t)
 	for _, garbage := range []string{
-		"\x00\x01\x02\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST /v1/queue/delete HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
-		"POST /v1/queue/delete HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + `{"unknown_field": 1}`,
+		"\x00\x01\x02\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST /v1/queue/act HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{{{{{",
+		"POST /v1/queue/act HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n" + `{"unknown_field": 1}`,
 		"GET /v1/nowhere HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("A", 100<<10),
 	} {
 		c, err := net.Dial("unix", path)

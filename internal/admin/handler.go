@@ -80,15 +80,7 @@ func Handler(c *control.Control) http.Handler {
 	mux.HandleFunc("GET /v1/queue/{id}", call(func(ctx context.Context, a control.Actor, r *http.Request, _ *none) (control.QueueMessage, error) {
 		return c.QueueShow(ctx, a, r.PathValue("id"))
 	}))
-	mux.HandleFunc("POST /v1/queue/count", call(func(ctx context.Context, a control.Actor, _ *http.Request, s *control.Selection) (control.Affected, error) {
-		return c.QueueCount(ctx, a, *s)
-	}))
-	mux.HandleFunc("POST /v1/queue/retry", call(func(ctx context.Context, a control.Actor, _ *http.Request, s *control.Selection) (control.Affected, error) {
-		return c.QueueRetry(ctx, a, *s)
-	}))
-	mux.HandleFunc("POST /v1/queue/delete", call(func(ctx context.Context, a control.Actor, _ *http.Request, s *control.Selection) (control.Affected, error) {
-		return c.QueueDelete(ctx, a, *s)
-	}))
+	handleQueue(mux, c)
 	handleBadmail(mux, c)
 	mux.HandleFunc("POST /v1/test/send", call(func(ctx context.Context, a control.Actor, _ *http.Request, m *control.TestMessage) (control.TestSent, error) {
 		return c.TestSend(ctx, a, *m)
@@ -106,21 +98,13 @@ type none struct{}
 // the answer or the error.
 func call[Req, Resp any](verb func(context.Context, control.Actor, *http.Request, *Req) (Resp, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		actor, err := actorIn(r)
+		var req Req
+		who, err := accept(w, r, &req)
 		if err != nil {
 			writeError(w, err)
 			return
 		}
-		var req Req
-		if r.Method == http.MethodPost && r.ContentLength != 0 {
-			d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
-			d.DisallowUnknownFields()
-			if err := d.Decode(&req); err != nil {
-				writeError(w, errors.Join(control.ErrInvalid, err))
-				return
-			}
-		}
-		resp, err := verb(r.Context(), actor, r, &req)
+		resp, err := verb(r.Context(), who, r, &req)
 		if err != nil {
 			writeError(w, err)
 			return
@@ -138,12 +122,33 @@ func actorIn(r *http.Request) (control.Actor, error) {
 	return who.actor, who.err
 }
 
+// accept names the actor and reads the request.
+func accept(w http.ResponseWriter, r *http.Request, req any) (control.Actor, error) {
+	who, err := actorIn(r)
+	if err != nil {
+		return control.Actor{}, err
+	}
+	if r.Method == http.MethodPost && r.ContentLength != 0 {
+		d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+		d.DisallowUnknownFields()
+		if err := d.Decode(req); err != nil {
+			return control.Actor{}, errors.Join(control.ErrInvalid, err)
+		}
+	}
+	return who, nil
+}
+
 // errorBody is the JSON form of a failure.
 type errorBody struct {
 	Error string `json:"error"`
 }
 
 func writeError(w http.ResponseWriter, err error) {
+	writeJSON(w, statusOf(err), errorBody{err.Error()})
+}
+
+// statusOf is the HTTP status of a failure.
+func statusOf(err error) int {
 	status := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, control.ErrForbidden):
@@ -155,7 +160,7 @@ func writeError(w http.ResponseWriter, err error) {
 	case errors.Is(err, control.ErrBadConfig):
 		status = http.StatusUnprocessableEntity
 	}
-	writeJSON(w, status, errorBody{err.Error()})
+	return status
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

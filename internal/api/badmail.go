@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"io"
-	"net/http"
 	"net/url"
 
 	"github.com/mailroot/mailroot/internal/control"
@@ -32,18 +31,5 @@ func (c *Client) BadmailDelete(ctx context.Context, s control.BadmailSelection) 
 // BadmailExport writes the message of an entry to w, octet for octet. After an error w may have a
 // part of it.
 func (c *Client) BadmailExport(ctx context.Context, name string, w io.Writer) error {
-	resp, err := c.send(ctx, http.MethodGet, "/v1/badmail/"+url.PathEscape(name)+"/message", nil)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		if err != nil {
-			return err
-		}
-		return failure(resp.StatusCode, b)
-	}
-	_, err = io.Copy(w, resp.Body)
-	return err
+	return c.download(ctx, "/v1/badmail/"+url.PathEscape(name)+"/message", w)
 }

@@ -70,21 +70,6 @@ func (c *Client) QueueShow(ctx context.Context, id string) (control.QueueMessage
 	return get[control.QueueMessage](ctx, c, "/v1/queue/"+url.PathEscape(id))
 }
 
-// QueueCount counts the recipients that a selection names.
-func (c *Client) QueueCount(ctx context.Context, s control.Selection) (control.Affected, error) {
-	return post[control.Affected](ctx, c, "/v1/queue/count", s)
-}
-
-// QueueRetry makes the selected recipients due now.
-func (c *Client) QueueRetry(ctx context.Context, s control.Selection) (control.Affected, error) {
-	return post[control.Affected](ctx, c, "/v1/queue/retry", s)
-}
-
-// QueueDelete removes the selected recipients without a report.
-func (c *Client) QueueDelete(ctx context.Context, s control.Selection) (control.Affected, error) {
-	return post[control.Affected](ctx, c, "/v1/queue/delete", s)
-}
-
 // TestSend sends a test message through the service.
 func (c *Client) TestSend(ctx context.Context, m control.TestMessage) (control.TestSent, error) {
 	return post[control.TestSent](ctx, c, "/v1/test/send", m)
@@ -122,13 +107,10 @@ func do[T any](ctx context.Context, c *Client, method, path string, body []byte)
 	if err != nil {
 		return answer, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return answer, failure(resp.StatusCode, b)
-	}
 	return answer, json.Unmarshal(b, &answer)
 }
 
-// send makes a call and returns the answer, whose body is to be closed.
+// send makes one call. An answer that is not 200 is an error; the body of the others is the caller's to close.
 func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
 	// The host is of no meaning on a local socket.
 	req, err := http.NewRequestWithContext(ctx, method, "http://mailroot"+path, bytes.NewReader(body))
@@ -140,7 +122,26 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	if errors.As(err, &ue) {
 		err = ue.Err // the URL says nothing to a person
 	}
-	return resp, err
+	if err != nil || resp.StatusCode == http.StatusOK {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	return nil, failure(resp.StatusCode, b)
+}
+
+// download writes an answer to w, octet for octet. After an error w may have a part of it.
+func (c *Client) download(ctx context.Context, path string, w io.Writer) error {
+	resp, err := c.send(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(w, resp.Body)
+	return err
 }
 
 // Failure is an error that the service answered with. It unwraps to the kinds of control.
@@ -162,11 +163,16 @@ func failure(status int, body []byte) error {
 	if json.Unmarshal(body, &e) != nil || e.Error == "" {
 		e.Error = fmt.Sprintf("the service answered with HTTP status %d", status)
 	}
+	return fail(status, e.Error)
+}
+
+// fail is the error of a text with the HTTP status that it had.
+func fail(status int, text string) error {
 	kinds := map[int]error{
 		http.StatusForbidden:           control.ErrForbidden,
 		http.StatusNotFound:            control.ErrNotFound,
 		http.StatusBadRequest:          control.ErrInvalid,
 		http.StatusUnprocessableEntity: control.ErrBadConfig,
 	}
-	return &Failure{e.Error, kinds[status]}
+	return &Failure{text, kinds[status]}
 }

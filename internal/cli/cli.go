@@ -51,7 +51,7 @@ type commands struct {
 	Conf     configCommands  `cmd:"" name:"config" help:"Check, show, compare and change the configuration."`
 	Status   statusCommand   `cmd:"" help:"Show how the service is."`
 	Reload   reloadCommand   `cmd:"" help:"Make the service read its configuration again, without dropping a connection."`
-	Queue    queueCommands   `cmd:"" help:"List, show, retry and delete queued messages."`
+	Queue    queueCommands   `cmd:"" help:"List and show queued messages; hold, release, retry, reroute, return and delete them; freeze destinations."`
 	Badmail  badmailCommands `cmd:"" help:"List, show, resubmit, export and delete what could neither be delivered nor returned."`
 	Domain   domainCommands  `cmd:"" help:"List, add, change and remove domains; choose the default domain."`
 	Test     testCommands    `cmd:"" help:"Send a test message; explain where mail for an address would go."`

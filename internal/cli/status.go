@@ -71,14 +71,17 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	if q.Loading {
 		loading = ", still reading the queue folder"
 	}
-	line("Queue", "%d messages, %d recipients: %d ready, %d deferred, %d held, %d in flight%s", q.Messages, q.Recipients, q.Ready, q.Deferred, q.Held, q.InFlight, loading)
+	line("Queue", "%d messages, %d recipients: %d ready, %d deferred, %d held, %d frozen, %d in flight%s", q.Messages, q.Recipients, q.Ready, q.Deferred, q.Held, q.Frozen, q.InFlight, loading)
 	if !q.Oldest.IsZero() {
 		line("Oldest", "%s ago", ago(q.Oldest, now))
+	}
+	for _, z := range v.Frozen {
+		line("Frozen", "%s", frozenText(z, now))
 	}
 	line("Since the start", "%d delivered, %d failed, %d times deferred", q.Delivered, q.Failed, q.Deferrals)
 	r := v.Reports
 	line("Reports", "%d of failure, %d of delay, %d of success, %d relayed; %d to Badmail", r.Failure, r.Delay, r.Success, r.Relayed, r.Badmail)
-	line("Spool", "%s in %d %s, %d damaged records put aside", octets(v.Spool.Octets), v.Spool.Segments, plural(v.Spool.Segments, "segment", "segments"), v.Spool.Quarantined)
+	line("Spool", "%s in %d %s, %d damaged %s in quarantine", octets(v.Spool.Octets), v.Spool.Segments, plural(v.Spool.Segments, "segment", "segments"), v.Spool.Quarantined, plural(v.Spool.Quarantined, "part", "parts"))
 	if v.Spool.LowSpace {
 		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")
 	}
@@ -120,9 +123,9 @@ func (e *env) printHops(hops []control.HopStatus, now time.Time) {
 		if !h.NextTry.IsZero() {
 			next = until(h.NextTry, now)
 		}
-		rows[i] = []string{"  " + cut(h.Name, 40), state, strconv.Itoa(h.Ready), strconv.Itoa(h.Deferred), strconv.Itoa(h.Active), next, cut(h.LastError, 80)}
+		rows[i] = []string{"  " + cut(h.Name, 40), state, strconv.Itoa(h.Ready), strconv.Itoa(h.Deferred), strconv.Itoa(h.Held + h.Frozen), strconv.Itoa(h.Active), next, cut(h.LastError, 80)}
 	}
-	table(e.Out, []string{"  NEXT HOP", "STATE", "READY", "DEFERRED", "CONNECTIONS", "NEXT", "LAST ERROR"}, rows)
+	table(e.Out, []string{"  NEXT HOP", "STATE", "READY", "DEFERRED", "HELD", "CONNECTIONS", "NEXT", "LAST ERROR"}, rows)
 }
 
 type reloadCommand struct{}

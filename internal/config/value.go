@@ -398,3 +398,12 @@ func ParseTime(s string) (time.Duration, error) {
 	}
 	return time.Duration(sec) * time.Second, nil
 }
+
+// ParseSize reads a size as a setting has it: 2048KB, 10MB, 1GB, or a number of octets.
+func ParseSize(s string) (int64, error) {
+	n, ok := parseSize(s)
+	if !ok {
+		return 0, fmt.Errorf("%s is no size: write a number of octets, 100KB or 2MB", shorten(s))
+	}
+	return n, nil
+}

@@ -105,7 +105,10 @@ func serverStatus(v *service.Server) ServerStatus {
 		s.Bindings = append(s.Bindings, bs)
 	}
 	st := v.Store().Stats()
-	s.Spool = SpoolStatus{Octets: st.Octets, Segments: st.Segments, Quarantined: int(st.Quarantined), LowSpace: st.LowSpace, Error: strings.ReplaceAll(st.LastError, "\n", "; ")}
+	s.Spool = SpoolStatus{Octets: st.Octets, Segments: st.Segments, LowSpace: st.LowSpace, Error: strings.ReplaceAll(st.LastError, "\n", "; ")}
+	// What cannot be counted has its error in the spool's own figures.
+	s.Spool.Quarantined, _ = v.Quarantine().Count()
+	s.Frozen = frozen(v)
 	if l, ok := v.Log(); ok {
 		s.Log = LogStatus{Enabled: true, File: l.File, Dropped: l.Dropped}
 		if l.Err != nil {
@@ -118,7 +121,7 @@ func serverStatus(v *service.Server) ServerStatus {
 func queueStatus(v *service.Server) QueueStatus {
 	q := v.Queue().Stats()
 	return QueueStatus{
-		Messages: q.Messages, Recipients: q.Recipients, Ready: q.Ready, Deferred: q.Deferred, Held: q.Held,
+		Messages: q.Messages, Recipients: q.Recipients, Ready: q.Ready, Deferred: q.Deferred, Held: q.Held, Frozen: q.Frozen,
 		InFlight: q.InFlight + q.Failing, Oldest: q.Oldest, Loading: q.Loading,
 		Delivered: q.Delivered, Failed: q.Failed, Deferrals: q.Deferrals,
 	}
@@ -133,7 +136,7 @@ func hopStatus(v *service.Server) []HopStatus {
 	sortBusiest(all)
 	out := make([]HopStatus, 0, min(len(all), maxHops))
 	for _, h := range all[:min(len(all), maxHops)] {
-		hs := HopStatus{Name: h.Key, Ready: h.Ready, Deferred: h.Deferred, Active: h.Active, Down: h.Down, NextTry: h.NextTry}
+		hs := HopStatus{Name: h.Key, Ready: h.Ready, Deferred: h.Deferred, Held: h.Held, Frozen: h.Frozen, Active: h.Active, Down: h.Down, NextTry: h.NextTry}
 		if !h.LastReply.IsZero() {
 			hs.LastError = h.LastReply.String()
 		}

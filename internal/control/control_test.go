@@ -74,19 +74,38 @@ virtual_server "default" {
 func TestEachVerbChecksTheRole(t *testing.T) {
 	c, _ := start(t, "")
 	ctx := t.Context()
-	verbs := map[string]struct {
+	type check struct {
 		need Role
 		call func(Actor) error
-	}{
+	}
+	verbs := map[string]check{
 		"status":       {RoleViewer, func(a Actor) error { _, err := c.Status(ctx, a); return err }},
 		"config diff":  {RoleViewer, func(a Actor) error { _, err := c.ConfigDiff(ctx, a); return err }},
 		"reload":       {RoleAdministrator, func(a Actor) error { _, err := c.Reload(ctx, a); return err }},
 		"queue list":   {RoleViewer, func(a Actor) error { _, err := c.QueueList(ctx, a, QueueQuery{}); return err }},
 		"queue show":   {RoleViewer, func(a Actor) error { _, err := c.QueueShow(ctx, a, "0000000000001"); return err }},
-		"queue retry":  {RoleOperator, func(a Actor) error { _, err := c.QueueRetry(ctx, a, Selection{All: true}); return err }},
-		"queue delete": {RoleOperator, func(a Actor) error { _, err := c.QueueDelete(ctx, a, Selection{All: true}); return err }},
-		"test route":   {RoleViewer, func(a Actor) error { _, err := c.TestRoute(ctx, a, "a@corp.test"); return err }},
-		"test send":    {RoleOperator, func(a Actor) error { _, err := c.TestSend(ctx, a, TestMessage{To: "a@corp.test"}); return err }},
+		"queue frozen": {RoleViewer, func(a Actor) error { _, err := c.QueueFrozen(ctx, a); return err }},
+		"queue freeze": {RoleOperator, func(a Actor) error {
+			_, err := c.QueueFreeze(ctx, a, FreezeRequest{Name: "x.test"})
+			return err
+		}},
+		"queue unfreeze":    {RoleOperator, func(a Actor) error { _, err := c.QueueUnfreeze(ctx, a, FreezeRequest{All: true}); return err }},
+		"quarantine list":   {RoleViewer, func(a Actor) error { _, err := c.QuarantineList(ctx, a); return err }},
+		"quarantine show":   {RoleViewer, func(a Actor) error { _, err := c.QuarantineShow(ctx, a, "x"); return err }},
+		"quarantine export": {RoleOperator, func(a Actor) error { return c.QuarantineExport(ctx, a, "x", io.Discard) }},
+		"quarantine delete": {RoleOperator, func(a Actor) error { return c.QuarantineDelete(ctx, a, "x") }},
+		"test route":        {RoleViewer, func(a Actor) error { _, err := c.TestRoute(ctx, a, "a@corp.test"); return err }},
+		"test send":         {RoleOperator, func(a Actor) error { _, err := c.TestSend(ctx, a, TestMessage{To: "a@corp.test"}); return err }},
+	}
+	for _, verb := range []string{"hold", "release", "retry", "reroute", "return", "delete"} {
+		act := QueueAction{Selection: Selection{All: true}, Verb: verb}
+		if verb == "reroute" {
+			act.To = "default"
+		}
+		verbs["queue "+verb] = check{RoleOperator, func(a Actor) error { _, err := c.QueueAct(ctx, a, act, nil); return err }}
+		dry := act
+		dry.DryRun = true
+		verbs["dry run of "+verb] = check{RoleViewer, func(a Actor) error { _, err := c.QueueAct(ctx, a, dry, nil); return err }}
 	}
 	for name, v := range verbs {
 		for role := RoleNone; role <= RoleAdministrator; role++ {
@@ -103,10 +122,27 @@ func TestSelectionsThatMeanNothingAreRefused(t *testing.T) {
 	many := make([]string, maxSelected+1)
 	for _, s := range []Selection{
 		{}, {All: true, Domain: "x"}, {IDs: []string{"no id"}}, {IDs: many},
-		{Status: "asleep"}, {Sender: strings.Repeat("x", maxFilterText+1)},
+		{Status: "asleep"}, {Sender: strings.Repeat("x", maxFilterText+1)}, {Reply: strings.Repeat("x", maxFilterText+1)},
+		{Older: "yesterday"}, {Younger: "-1h"}, {Larger: "much"}, {Smaller: "0"}, {IDs: []string{"0000000000001"}, All: true},
 	} {
-		if _, err := c.QueueDelete(t.Context(), admin, s); !errors.Is(err, ErrInvalid) {
+		if _, err := c.QueueAct(t.Context(), admin, QueueAction{Verb: "delete", Selection: s}, nil); !errors.Is(err, ErrInvalid) {
 			t.Errorf("delete %.60v: %v", s, err)
+		}
+	}
+	all := Selection{All: true}
+	for _, act := range []QueueAction{
+		{Selection: all}, {Selection: all, Verb: "burn"}, {Selection: all, Verb: "reroute"}, {Selection: all, Verb: "reroute", To: "a b"},
+		{Selection: all, Verb: "hold", To: "x.test"}, {Selection: all, Verb: "delete", WithoutReport: true},
+		{Selection: all, Verb: "return", Reason: "x\r\nBcc: y@z"}, {Selection: all, Verb: "return", Reason: strings.Repeat("x", maxReason+1)},
+		{Selection: all, Verb: "return", Reason: "\xff"},
+	} {
+		if _, err := c.QueueAct(t.Context(), admin, act, nil); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%.60v: %v", act, err)
+		}
+	}
+	for _, r := range []FreezeRequest{{}, {Name: "x", All: true}, {Name: "a b"}, {Name: "x", For: "soon"}, {Name: "x", For: "0s"}, {Name: "x", Reason: "\x00"}, {Name: "[1.2.3"}} {
+		if _, err := c.QueueFreeze(t.Context(), admin, r); !errors.Is(err, ErrInvalid) {
+			t.Errorf("freeze %+v: %v", r, err)
 		}
 	}
 	if _, err := c.QueueList(t.Context(), viewer, QueueQuery{Cursor: "?"}); !errors.Is(err, ErrInvalid) {

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/queue"
@@ -14,11 +14,9 @@ import (
 )
 
 const (
-	defaultPage   = 100
-	maxPage       = 1000
-	maxSelected   = 10000 // ids in one selection
-	shownOfEntry  = 10    // recipients in one line of the queue
-	maxFilterText = 1024
+	defaultPage  = 100
+	maxPage      = 1000
+	shownOfEntry = 10 // recipients in one line of the queue
 )
 
 // sortBusiest puts hops with the most mail first.
@@ -28,59 +26,13 @@ func sortBusiest(hops []queue.HopStatus) {
 	})
 }
 
-// query turns a selection into a question to the spool.
-func (s *Selection) query() (spool.Query, error) {
-	var q spool.Query
-	if len(s.IDs) > maxSelected {
-		return q, fmt.Errorf("%w: more than %d ids", ErrInvalid, maxSelected)
-	}
-	for _, text := range []string{s.Sender, s.Recipient, s.Domain} {
-		if len(text) > maxFilterText {
-			return q, fmt.Errorf("%w: a filter of more than %d octets", ErrInvalid, maxFilterText)
-		}
-	}
-	for _, text := range s.IDs {
-		id, err := mail.ParseQueueID(text)
-		if err != nil {
-			return q, fmt.Errorf("%w: %q: %w", ErrInvalid, text, err)
-		}
-		q.IDs = append(q.IDs, id)
-	}
-	q.Sender, q.Recipient, q.Domain = within(s.Sender), within(s.Recipient), s.Domain
-	switch s.Status {
-	case "":
-	case "queued":
-		q.States = []spool.State{spool.Waiting}
-	case "deferred":
-		q.States = []spool.State{spool.Deferred}
-	case "held":
-		q.States = []spool.State{spool.Held}
-	default:
-		return q, fmt.Errorf("%w: status %q: queued, deferred or held is expected", ErrInvalid, s.Status)
-	}
-	return q, nil
-}
-
-// within makes a text match anywhere in an address; "<>" is the null sender, and who writes stars has
-// said what he wants.
-func within(text string) string {
-	if text == "" || text == "<>" || strings.Contains(text, "*") {
-		return text
-	}
-	return "*" + text + "*"
-}
-
-func (s *Selection) isEmpty() bool {
-	return len(s.IDs) == 0 && s.Sender == "" && s.Recipient == "" && s.Domain == "" && s.Status == ""
-}
-
 // QueueList returns one page of the queue, newest first. A page may be short, even empty, while Next
 // is not empty: the search goes on there.
 func (c *Control) QueueList(ctx context.Context, a Actor, q QueueQuery) (QueuePage, error) {
 	if err := a.allow("queue list", RoleViewer); err != nil {
 		return QueuePage{}, err
 	}
-	query, err := q.Selection.query()
+	want, err := q.Selection.parse(time.Now())
 	if err != nil {
 		return QueuePage{}, err
 	}
@@ -95,18 +47,64 @@ func (c *Control) QueueList(ctx context.Context, a Actor, q QueueQuery) (QueuePa
 			return QueuePage{}, fmt.Errorf("%w: the cursor: %w", ErrInvalid, err)
 		}
 	}
-	entries, next, err := c.server().Store().Search(ctx, query, cursor, limit)
+	v := c.server()
+	var next spool.Cursor
+	query, before := want.query, cursor
+	var only pick
+	if want.byQueue {
+		refs, more := v.Queue().Select(want.place, cursor, limit)
+		query, only = want.of(refs)
+		if next, before = more, 0; len(query.IDs) == 0 {
+			return QueuePage{Messages: []QueueEntry{}, Next: cursorText(next)}, nil
+		}
+	}
+	entries, more, err := v.Store().Search(ctx, query, before, limit)
 	if err != nil {
 		return QueuePage{}, err
 	}
-	page := QueuePage{Messages: make([]QueueEntry, len(entries))}
-	for i := range entries {
-		page.Messages[i] = queueEntry(&entries[i])
+	if !want.byQueue {
+		next = more
 	}
-	if next != 0 {
-		page.Next = next.String()
+	page := QueuePage{Messages: make([]QueueEntry, 0, len(entries)), Next: cursorText(next)}
+	for i := range entries {
+		if len(matching(&query, only, &entries[i])) > 0 {
+			page.Messages = append(page.Messages, c.queueEntry(&entries[i]))
+		}
 	}
 	return page, nil
+}
+
+func cursorText(c spool.Cursor) string {
+	if c == 0 {
+		return ""
+	}
+	return c.String()
+}
+
+// queueEntry is a message as the spool has it, and where it stands in the queue.
+func (c *Control) queueEntry(e *spool.Entry) QueueEntry {
+	out := queueEntry(e)
+	out.see(c.server().Queue().Places(e.Envelope.ID))
+	return out
+}
+
+// see fills in what the queue knows: what most concerns an administrator is the word for the message.
+func (e *QueueEntry) see(places []queue.Place) {
+	states := make(map[queue.Waiting]int)
+	hops := make(map[string]bool)
+	for _, p := range places {
+		states[p.State]++
+		if hops[p.Hop] = true; e.NextHop == "" {
+			e.NextHop = p.Hop
+		}
+	}
+	e.NextHops = len(hops)
+	for _, s := range [...]queue.Waiting{queue.Deferred, queue.Failing, queue.Frozen, queue.Held, queue.InFlight} {
+		if states[s] > 0 {
+			e.Status = s.String()
+			return
+		}
+	}
 }
 
 func queueEntry(e *spool.Entry) QueueEntry {
@@ -160,7 +158,9 @@ func (c *Control) QueueShow(ctx context.Context, a Actor, text string) (QueueMes
 	if err == nil {
 		var status []spool.RecipientStatus
 		if status, err = v.Store().Status(ctx, id); err == nil {
-			return queueMessage(env, status, v.Queue().State(id)), nil
+			m := queueMessage(env, status, v.Queue().State(id))
+			m.see(v.Queue().Places(id))
+			return m, nil
 		}
 	}
 	if errors.Is(err, spool.ErrNotFound) {
@@ -187,7 +187,7 @@ func queueMessage(env *mail.Envelope, status []spool.RecipientStatus, waiting []
 	for _, s := range status {
 		d := QueueRecipient{
 			Address: env.Recipients[s.Rcpt].Addr.String(), Status: s.State.String(), Attempts: s.Attempts,
-			Due: s.Due, Host: s.Host, Reply: s.Reply.String(),
+			Due: s.Due, Host: s.Host, Reply: s.Reply.String(), Route: s.Route,
 		}
 		if w, ok := now[s.Rcpt]; ok {
 			d.Status, d.NextHop, d.Attempts, d.Due, d.Reason = w.State.String(), w.Hop, w.Attempts, w.Due, w.Reason
@@ -199,93 +199,4 @@ func queueMessage(env *mail.Envelope, status []spool.RecipientStatus, waiting []
 		m.Deliveries = append(m.Deliveries, d)
 	}
 	return m
-}
-
-// QueueRetry makes the selected recipients due now; those that are held are released.
-func (c *Control) QueueRetry(ctx context.Context, a Actor, s Selection) (Affected, error) {
-	return c.change(ctx, a, "queue retry", s, spool.Retry)
-}
-
-// QueueDelete removes the selected recipients without a report to the sender.
-func (c *Control) QueueDelete(ctx context.Context, a Actor, s Selection) (Affected, error) {
-	return c.change(ctx, a, "queue delete", s, spool.Delete)
-}
-
-// change does an action in the spool, and tells the queue of each step that holds there.
-func (c *Control) change(ctx context.Context, a Actor, verb string, s Selection, kind spool.ActionKind) (Affected, error) {
-	if err := a.allow(verb, RoleOperator); err != nil {
-		return Affected{}, err
-	}
-	q, err := s.chosen()
-	if err != nil {
-		return Affected{}, err
-	}
-	v := c.server()
-	unknown := c.unknown(ctx, q.IDs)
-	n, err := v.Store().Change(ctx, spool.Selection{Query: q, All: s.All}, spool.Action{Kind: kind, Each: v.Queue().Changed})
-	c.audit(a, verb, "recipients", n, "selection", s.String())
-	return Affected{Recipients: n, Unknown: unknown}, err
-}
-
-// QueueCount counts the recipients that a selection names, before something is done to them.
-func (c *Control) QueueCount(ctx context.Context, a Actor, s Selection) (Affected, error) {
-	if err := a.allow("queue count", RoleViewer); err != nil {
-		return Affected{}, err
-	}
-	q, err := s.chosen()
-	if err != nil {
-		return Affected{}, err
-	}
-	n := Affected{Unknown: c.unknown(ctx, q.IDs)}
-	store := c.server().Store()
-	for cursor := spool.Cursor(0); ; {
-		entries, next, err := store.Search(ctx, q, cursor, maxPage)
-		if err != nil {
-			return Affected{}, err
-		}
-		for i := range entries {
-			for _, r := range entries[i].Recipients {
-				if q.MatchRecipient(&entries[i].Envelope.Recipients[r.Rcpt], r.State) {
-					n.Recipients++
-				}
-			}
-		}
-		if cursor = next; next == 0 {
-			return n, nil
-		}
-	}
-}
-
-// chosen is the query of a selection that something is to be done to: it must be meant.
-func (s *Selection) chosen() (spool.Query, error) {
-	if s.isEmpty() != s.All {
-		return spool.Query{}, fmt.Errorf("%w: name the messages by ids, by filters, or say that all are meant", ErrInvalid)
-	}
-	return s.query()
-}
-
-// unknown returns those of ids that are not queued.
-func (c *Control) unknown(ctx context.Context, ids []mail.QueueID) (out []string) {
-	for _, id := range ids {
-		if _, err := c.server().Store().Status(ctx, id); errors.Is(err, spool.ErrNotFound) {
-			out = append(out, id.String())
-		}
-	}
-	return out
-}
-
-// String returns the selection as the command line has it, for the audit record.
-func (s *Selection) String() string {
-	if s.All {
-		return "all"
-	}
-	words := s.IDs
-	for _, f := range []struct{ name, value string }{
-		{"sender", s.Sender}, {"recipient", s.Recipient}, {"domain", s.Domain}, {"status", s.Status},
-	} {
-		if f.value != "" {
-			words = append(words[:len(words):len(words)], f.name+"="+f.value)
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -31,6 +31,7 @@ type ServerStatus struct {
 	NextHops      []HopStatus     `json:"next_hops,omitempty"`
 	Badmail       BadmailStatus   `json:"badmail"`
 	Folders       FolderStatus    `json:"folders"`
+	Frozen        []Frozen        `json:"frozen,omitempty"` // destinations
 }
 
 // BindingStatus is one address that is listened on.
@@ -56,6 +57,7 @@ type QueueStatus struct {
 	Ready      int       `json:"ready"`
 	Deferred   int       `json:"deferred"`
 	Held       int       `json:"held"`
+	Frozen     int       `json:"frozen"` // whose destination is frozen
 	InFlight   int       `json:"in_flight"`
 	Oldest     time.Time `json:"oldest,omitzero"`
 	Loading    bool      `json:"loading"` // still reading what waited at the start
@@ -78,7 +80,7 @@ type ReportStatus struct {
 type SpoolStatus struct {
 	Octets      int64  `json:"octets"` // on disk
 	Segments    int    `json:"segments"`
-	Quarantined int    `json:"quarantined"`         // damaged records put aside
+	Quarantined int    `json:"quarantined"`         // damaged parts in quarantine
 	LowSpace    bool   `json:"low_space,omitempty"` // new mail is refused with 452
 	Error       string `json:"error,omitempty"`
 }
@@ -104,6 +106,8 @@ type HopStatus struct {
 	Name      string    `json:"name"`
 	Ready     int       `json:"ready"`
 	Deferred  int       `json:"deferred"`
+	Held      int       `json:"held"`
+	Frozen    int       `json:"frozen"`
 	Active    int       `json:"active"` // connections
 	Down      bool      `json:"down"`
 	LastError string    `json:"last_error,omitempty"`
@@ -116,16 +120,6 @@ type QueueQuery struct {
 	Selection
 	Limit  int    `json:"limit,omitempty"`  // at most, 1 to 1000; 0 stands for 100
 	Cursor string `json:"cursor,omitempty"` // Next of the page before
-}
-
-// Selection names queued messages: by id, by filter, or all of them.
-type Selection struct {
-	IDs       []string `json:"ids,omitempty"`
-	Sender    string   `json:"sender,omitempty"`
-	Recipient string   `json:"recipient,omitempty"`
-	Domain    string   `json:"domain,omitempty"` // of a recipient
-	Status    string   `json:"status,omitempty"` // queued, deferred, held
-	All       bool     `json:"all,omitempty"`
 }
 
 // QueuePage is one page of the queue, newest first.
@@ -145,6 +139,8 @@ type QueueEntry struct {
 	Recipients []string  `json:"recipients"` // those that still wait, at most 10
 	Waiting    int       `json:"waiting"`    // how many wait in all
 	Status     string    `json:"status"`
+	NextHop    string    `json:"next_hop,omitempty"`  // of the first that waits
+	NextHops   int       `json:"next_hops,omitempty"` // how many different ones
 }
 
 // QueueMessage is all that is known of one queued message.
@@ -163,18 +159,12 @@ type QueueRecipient struct {
 	Address  string    `json:"address"`
 	Status   string    `json:"status"`
 	NextHop  string    `json:"next_hop,omitempty"`
+	Route    string    `json:"route,omitempty"` // the next hop that an operator has set
 	Attempts int       `json:"attempts"`
 	Due      time.Time `json:"due,omitzero"`
 	Reply    string    `json:"reply,omitempty"` // the last one
 	Host     string    `json:"host,omitempty"`  // who gave it
 	Reason   string    `json:"reason"`          // why it is where it is
-}
-
-// Affected tells how many recipients a verb touched.
-type Affected struct {
-	Recipients int `json:"recipients"`
-	// Unknown are the ids of the selection that are not queued.
-	Unknown []string `json:"unknown,omitempty"`
 }
 
 // ReloadResult tells what a new configuration changed.

@@ -1,6 +1,9 @@
 package service
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/mailroot/mailroot/internal/badmail"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/delivery"
@@ -25,8 +28,18 @@ func (v *Server) FQDN() string { return v.plan.Load().fqdn }
 // DefaultDomain returns the default domain in force.
 func (v *Server) DefaultDomain() string { return v.plan.Load().defaultDomain }
 
-// Warnings returns what an administrator should know about the configuration in force.
-func (v *Server) Warnings() []string { return v.plan.Load().warnings }
+// Warnings returns what an administrator should know about the configuration in force, and about the state that
+// was found.
+func (v *Server) Warnings() []string {
+	w := slices.Clone(v.plan.Load().warnings)
+	if v.freezes.trouble != "" {
+		w = append(w, v.freezes.trouble)
+	}
+	if n, err := v.quarantine.Count(); err == nil && n > 0 {
+		w = append(w, fmt.Sprintf("damaged parts of the queue are in quarantine: %d; see: mailroot queue quarantine list", n))
+	}
+	return w
+}
 
 // Routes returns the routes in force.
 func (v *Server) Routes() *route.Table { return v.plan.Load().table }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,9 +37,13 @@ type Server struct {
 	resolver dns.Resolver                                                         // nil: the servers that the configuration names
 	hostName func() string                                                        // looked up once, when it is needed
 
-	plan     atomic.Pointer[plan]
-	store    spool.Store
-	queue    *queue.Queue
+	plan    atomic.Pointer[plan]
+	store   spool.Store
+	queue   *queue.Queue
+	freezes *freezes
+	// quarantine is what the store has put aside.
+	quarantine spool.Quarantine
+
 	listener *listen.Listener
 	access   atomic.Pointer[accesslog.Log] // nil: logging is off
 	keys     *keyring.Ring
@@ -65,7 +70,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	if err != nil {
 		return nil, err
 	}
-	v.store = store
+	v.store, v.quarantine = store, store.Quarantine()
 	v.bad = badmail.NewFolder(v.fs, c.Folders.Badmail)
 	v.drop.fs, v.drop.dir = v.fs, c.Folders.Drop
 	v.queue = queue.New(queue.Options{
@@ -81,6 +86,8 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		Events:     v.queueEvents(),
 		JitterSeed: o.JitterSeed,
 	})
+	v.freezes = openFreezes(v.fs, filepath.Join(cfg.DataDirectory, c.Name, "frozen.json"))
+	v.queue.SetFrozen(queueFreezes(v.Frozen()))
 	p, err := v.newPlan(cfg, c)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
@@ -104,6 +111,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
 	s := queueSettings(c)
 	s.Route = func(domain string) (*mail.Hop, error) { return v.plan.Load().table.Hop(domain) }
+	s.RouteTo = func(text string) (*mail.Hop, error) { return v.plan.Load().table.HopTo(text) }
 	return s
 }
 
@@ -118,7 +126,7 @@ func (v *Server) start(ctx context.Context) error {
 	if err := v.listener.Start(ctx); err != nil {
 		return errors.Join(err, v.stop(ctx))
 	}
-	for _, w := range v.plan.Load().warnings {
+	for _, w := range v.Warnings() {
 		v.log.Warn(w, "server", v.name)
 	}
 	return nil

@@ -6,6 +6,7 @@ package script
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -42,7 +43,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"PORT", "PORT2", "DEADPORT"} {
+			for _, name := range []string{"PORT", "PORT2", "DEADPORT", "DEADPORT2"} {
 				port, err := freePort()
 				if err != nil {
 					return err
@@ -58,6 +59,9 @@ func TestScripts(t *testing.T) {
 			"only":       only,
 			"firstid":    firstID,
 			"badmail":    firstBadmail,
+			"damage":     damage,
+			"contains":   contains,
+			"part":       part,
 		},
 	})
 }
@@ -72,10 +76,10 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// service start CONFIG | stop | hup: a service in the background, stopped at the end of the script.
+// service start CONFIG | stop | hup | kill: a service in the background, stopped at the end of the script.
 func service(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: service start CONFIG | stop | hup")
+		ts.Fatalf("usage: service start CONFIG | stop | hup | kill")
 	}
 	pidFile := ts.MkAbs(".service-pid")
 	switch {
@@ -84,10 +88,13 @@ func service(ts *testscript.TestScript, neg bool, args []string) {
 	case args[0] == "stop" && len(args) == 1:
 		ts.Check(signalService(pidFile, syscall.SIGTERM))
 		ts.Check(waitGone(pidFile))
+	case args[0] == "kill" && len(args) == 1:
+		ts.Check(signalService(pidFile, syscall.SIGKILL))
+		ts.Check(waitGone(pidFile))
 	case args[0] == "hup" && len(args) == 1:
 		ts.Check(signalService(pidFile, syscall.SIGHUP))
 	default:
-		ts.Fatalf("usage: service start CONFIG | stop | hup")
+		ts.Fatalf("usage: service start CONFIG | stop | hup | kill")
 	}
 }
 
@@ -230,6 +237,56 @@ func only(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("found %d files: %v", len(got), got)
+}
+
+// damage GLOB TEXT: changes the first octet of the last place where TEXT stands in a file.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damage GLOB TEXT")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		ts.Check(err)
+		if i := bytes.LastIndex(b, []byte(args[1])); i >= 0 {
+			b[i] ^= 0x20
+			ts.Check(os.WriteFile(name, b, 0o600))
+			return
+		}
+	}
+	ts.Fatalf("%q stands in none of %v", args[1], files)
+}
+
+// contains GLOB TEXT: one of the files has the text.
+func contains(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: contains GLOB TEXT")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		ts.Check(err)
+		if bytes.Contains(b, []byte(args[1])) {
+			return
+		}
+	}
+	ts.Fatalf("%q stands in none of %v", args[1], files)
+}
+
+// part CONFIG: puts the name of the first part in quarantine into $PART.
+func part(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: part CONFIG")
+	}
+	ts.Check(ts.Exec("mailroot", "--json", "--config", args[0], "queue", "quarantine", "list"))
+	var list struct{ Parts []struct{ Name string } }
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	if len(list.Parts) == 0 {
+		ts.Fatalf("nothing is in quarantine")
+	}
+	ts.Setenv("PART", list.Parts[0].Name)
 }
 
 // firstID CONFIG FILTER…: puts the id of the newest queued message that matches into $ID.
