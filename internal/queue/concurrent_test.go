@@ -58,6 +58,24 @@ func TestConcurrentUse(t *testing.T) {
 			}
 		}
 	})
+	watching.Go(func() {
+		for k := 0; ; k++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			newest := mail.QueueID(id.Load())
+			w.SetFrozen([]Freeze{{Name: fmt.Sprintf("d%d.test", k%50)}, {Name: "drop", Until: time.Now().Add(time.Millisecond)}})
+			w.Reroute(pick{IDs: []mail.QueueID{newest}}, []string{"", "b"}[k%2])
+			if _, _, err := w.Return(t.Context(), newest, []int{k % 2}, operatorSays); err != nil {
+				t.Error(err)
+			}
+			w.Kept()
+			w.Places(newest)
+			w.SetFrozen(nil)
+		}
+	})
 	adding.Wait()
 	deadline := time.Now().Add(time.Minute)
 	for w.Stats().Recipients > 0 && time.Now().Before(deadline) {

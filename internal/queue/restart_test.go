@@ -292,7 +292,7 @@ func testLedger(t *testing.T, seed uint64) {
 	var ids []mail.QueueID
 	w.start(t)
 	for step := range 300 {
-		switch roll(12) {
+		switch roll(16) {
 		case 0:
 			sel := pick{IDs: []mail.QueueID{pickID(ids, roll)}}
 			for _, s := range w.State(sel.IDs[0]) {
@@ -325,6 +325,18 @@ func testLedger(t *testing.T, seed uint64) {
 				w.restart()
 				w.start(t)
 			}
+		case 6:
+			w.Reroute([]pick{{All: true}, {Hop: "dead.test"}, {IDs: []mail.QueueID{pickID(ids, roll)}}}[roll(3)], []string{"", "b", "c"}[roll(3)])
+		case 7:
+			var list []Freeze
+			for range roll(3) {
+				list = append(list, Freeze{Name: append(domains, "*", "drop")[roll(len(domains)+2)], Until: time.Now().Add(time.Duration(roll(300)) * time.Second)})
+			}
+			w.SetFrozen(list)
+		case 8:
+			if _, _, err := w.Return(t.Context(), pickID(ids, roll), []int{0, 1, 3}[:1+roll(3)], operatorSays); err != nil && w.failReport == nil {
+				t.Error(err)
+			}
 		default:
 			var to []string
 			for range 1 + roll(6) {
@@ -348,6 +360,7 @@ func testLedger(t *testing.T, seed uint64) {
 	w.failReport = nil
 	w.mu.Unlock()
 	if roll(2) == 0 { // some seeds end with mail that still waits
+		w.SetFrozen(nil)
 		w.Release(pick{All: true})
 		rest(100 * time.Hour)
 		if n := w.store.pending(); n != 0 {
