@@ -15,6 +15,10 @@ func explain(res *mail.Result) (why, do string) {
 		r := reasonOf(res.Cause)
 		return "The message was tried again and again, but the time set for it has passed. " + r.why, r.do
 	}
+	if res.Ours && res.Reply.Enhanced == mail.Enhanced(5, 3, 0) { // our own system gives the message up
+		return "An administrator of this mail server has returned the message.",
+			"Read the reason below. If it leaves you in doubt, ask your postmaster."
+	}
 	r := reasonOf(res.Reply)
 	return r.why, r.do
 }

@@ -73,7 +73,8 @@ func TestReturned(t *testing.T) {
 		pass(time.Minute)
 		drop := w.files("Drop", ".eml")
 		if len(drop) != 1 || !strings.Contains(drop[0], "x-receiver: a@corp.test\r\n") || !strings.Contains(drop[0], "Status: 5.3.0") ||
-			!strings.Contains(drop[0], "Returned to the sender by an administrator of this mail server: they have moved") {
+			!strings.Contains(drop[0], "An administrator of this mail server has returned the message.") ||
+			!strings.Contains(drop[0], "server: they have moved\r\n") {
 			t.Errorf("Drop has %q", drop)
 		}
 		if bad := w.files("Badmail", ".BAD"); len(bad) != 1 || !strings.Contains(bad[0], "The text of from nobody.") {
