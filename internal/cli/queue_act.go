@@ -24,8 +24,8 @@ type filters struct {
 	Subject   string `placeholder:"TEXT" help:"Subject contains TEXT."`
 	MessageID string `name:"message-id" placeholder:"TEXT" help:"Message-ID contains TEXT."`
 	Reply     string `placeholder:"TEXT" help:"The last reply to a waiting recipient contains TEXT."`
-	Older     string `placeholder:"TIME" help:"Arrived longer ago than TIME: 30m, 12h, 2d."`
-	Younger   string `placeholder:"TIME" help:"Arrived less long ago than TIME."`
+	OlderThan string `placeholder:"TIME" help:"Arrived longer ago than TIME: 30m, 12h, 2d."`
+	NewerThan string `placeholder:"TIME" help:"Arrived less long ago than TIME."`
 	Larger    string `placeholder:"SIZE" help:"Larger than SIZE: 500, 100KB, 2MB."`
 	Smaller   string `placeholder:"SIZE" help:"Smaller than SIZE."`
 }
@@ -34,7 +34,7 @@ func (f filters) selection(ids []string) control.Selection {
 	return control.Selection{
 		IDs: ids, Sender: f.Sender, Recipient: f.Recipient, Domain: f.Domain, Status: f.Status, NextHop: f.NextHop,
 		Client: f.Client, Account: f.Account, Subject: f.Subject, MessageID: f.MessageID, Reply: f.Reply,
-		Older: f.Older, Younger: f.Younger, Larger: f.Larger, Smaller: f.Smaller,
+		OlderThan: f.OlderThan, NewerThan: f.NewerThan, Larger: f.Larger, Smaller: f.Smaller,
 	}
 }
 
@@ -128,6 +128,9 @@ func (e *env) confirmAndAct(a control.QueueAction, yes bool, verb, done string) 
 	if named.String() == "" && len(a.IDs) > 0 || yes || a.DryRun {
 		return e.act(a, done)
 	}
+	if err := a.Meant(); err != nil {
+		return err
+	}
 	api, err := e.client()
 	if err != nil {
 		return err
@@ -165,6 +168,9 @@ func isTerminal(stream any) bool {
 
 // act has the service do something to messages. At a terminal it shows how far it is.
 func (e *env) act(a control.QueueAction, done string) error {
+	if err := a.Meant(); err != nil {
+		return err
+	}
 	api, err := e.client()
 	if err != nil {
 		return err

@@ -123,7 +123,7 @@ func TestSelectionsThatMeanNothingAreRefused(t *testing.T) {
 	for _, s := range []Selection{
 		{}, {All: true, Domain: "x"}, {IDs: []string{"no id"}}, {IDs: many},
 		{Status: "asleep"}, {Sender: strings.Repeat("x", maxFilterText+1)}, {Reply: strings.Repeat("x", maxFilterText+1)},
-		{Older: "yesterday"}, {Younger: "-1h"}, {Larger: "much"}, {Smaller: "0"}, {IDs: []string{"0000000000001"}, All: true},
+		{OlderThan: "yesterday"}, {NewerThan: "-1h"}, {Larger: "much"}, {Smaller: "0"}, {IDs: []string{"0000000000001"}, All: true},
 	} {
 		if _, err := c.QueueAct(t.Context(), admin, QueueAction{Verb: "delete", Selection: s}, nil); !errors.Is(err, ErrInvalid) {
 			t.Errorf("delete %.60v: %v", s, err)

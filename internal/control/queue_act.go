@@ -62,7 +62,7 @@ func (c *Control) QueueAct(ctx context.Context, a Actor, act QueueAction, progre
 	if err := act.check(); err != nil {
 		return Acted{}, err
 	}
-	w, err := act.chosen(time.Now())
+	w, err := act.parse(time.Now())
 	if err != nil {
 		return Acted{}, err
 	}
@@ -109,7 +109,7 @@ func (act *QueueAction) check() error {
 	if act.WithoutReport && act.Verb != "return" {
 		return fmt.Errorf("%w: only return can be without a report", ErrInvalid)
 	}
-	if err := checkReason(act.Reason); err != nil {
+	if err := errors.Join(act.Meant(), checkReason(act.Reason)); err != nil {
 		return err
 	}
 	if act.Verb != "reroute" {

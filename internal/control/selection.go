@@ -36,10 +36,10 @@ type Selection struct {
 	Account   string   `json:"account,omitempty"`
 	Subject   string   `json:"subject,omitempty"`
 	MessageID string   `json:"message_id,omitempty"`
-	Reply     string   `json:"reply,omitempty"`   // the last one to a recipient
-	Older     string   `json:"older,omitempty"`   // arrived longer ago: 30m, 12h, 2d
-	Younger   string   `json:"younger,omitempty"` // arrived less long ago
-	Larger    string   `json:"larger,omitempty"`  // octets: 500, 100KB, 2MB
+	Reply     string   `json:"reply,omitempty"`      // the last one to a recipient
+	OlderThan string   `json:"older_than,omitempty"` // arrived longer ago: 30m, 12h, 2d
+	NewerThan string   `json:"newer_than,omitempty"` // arrived less long ago
+	Larger    string   `json:"larger,omitempty"`     // octets: 500, 100KB, 2MB
 	Smaller   string   `json:"smaller,omitempty"`
 	All       bool     `json:"all,omitempty"` // no condition is meant
 }
@@ -49,7 +49,7 @@ func (s *Selection) conditions() []struct{ name, value string } {
 	return []struct{ name, value string }{
 		{"sender", s.Sender}, {"recipient", s.Recipient}, {"domain", s.Domain}, {"status", s.Status},
 		{"next-hop", s.NextHop}, {"client", s.Client}, {"account", s.Account}, {"subject", s.Subject},
-		{"message-id", s.MessageID}, {"reply", s.Reply}, {"older", s.Older}, {"younger", s.Younger},
+		{"message-id", s.MessageID}, {"reply", s.Reply}, {"older-than", s.OlderThan}, {"newer-than", s.NewerThan},
 		{"larger", s.Larger}, {"smaller", s.Smaller},
 	}
 }
@@ -138,7 +138,7 @@ func (s *Selection) ages(q *spool.Query, now time.Time) error {
 	for _, a := range []struct {
 		text string
 		to   *time.Time
-	}{{s.Older, &q.Before}, {s.Younger, &q.After}} {
+	}{{s.OlderThan, &q.Before}, {s.NewerThan, &q.After}} {
 		if a.text == "" {
 			continue
 		}
@@ -180,14 +180,15 @@ func within(text string) string {
 	return "*" + text + "*"
 }
 
-// chosen understands a selection that something is to be done to: it must be meant.
-func (s *Selection) chosen(now time.Time) (chosen, error) {
-	empty := *s
-	empty.All = false
-	if reflect.ValueOf(empty).IsZero() != s.All {
-		return chosen{}, fmt.Errorf("%w: name the messages by ids, by filters, or say that all are meant", ErrInvalid)
+// Meant reports, as an error, a selection that nothing should be done to: it names nothing and does not say that all
+// is meant, or does both.
+func (s *Selection) Meant() error {
+	named := *s
+	named.All = false
+	if reflect.ValueOf(named).IsZero() != s.All {
+		return fmt.Errorf("%w: name the messages by ids, by filters such as domain, or say that all are meant", ErrInvalid)
 	}
-	return s.parse(now)
+	return nil
 }
 
 // of returns the question to the spool for recipients that the queue has named. Without ids in it there is

@@ -69,7 +69,7 @@ func TestReturned(t *testing.T) {
 		w.send("b@corp.test", "e@elsewhere.test", "unwanted")
 		pass(2 * time.Second)
 		w.act(control.QueueAction{Verb: "return", WithoutReport: true, Selection: control.Selection{Sender: "b@corp.test"}}, 1)
-		w.act(control.QueueAction{Verb: "return", Reason: "they have moved", Selection: control.Selection{Older: "1s"}}, 2)
+		w.act(control.QueueAction{Verb: "return", Reason: "they have moved", Selection: control.Selection{OlderThan: "1s"}}, 2)
 		pass(time.Minute)
 		drop := w.files("Drop", ".eml")
 		if len(drop) != 1 || !strings.Contains(drop[0], "x-receiver: a@corp.test\r\n") || !strings.Contains(drop[0], "Status: 5.3.0") ||
