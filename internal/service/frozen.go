@@ -129,7 +129,7 @@ func (f *freezes) replace(list []Freeze, apply func([]queue.Freeze)) error {
 // replaceFile writes a file that is there as it was or as it is to be, whenever the power fails.
 func replaceFile(fsys vfs.FS, path string, b []byte) error {
 	dir, tmp := filepath.Dir(path), path+".tmp"
-	if err := fsys.MkdirAll(dir); err != nil {
+	if err := makeDir(fsys, dir); err != nil {
 		return err
 	}
 	if err := fsys.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -150,6 +150,23 @@ func replaceFile(fsys vfs.FS, path string, b []byte) error {
 		return err
 	}
 	return fsys.SyncDir(dir)
+}
+
+// makeDir makes a folder whose name is durable, and those of its parents.
+func makeDir(fsys vfs.FS, dir string) error {
+	if info, err := fsys.Stat(dir); err == nil && info.IsDir {
+		return nil
+	}
+	if err := fsys.MkdirAll(dir); err != nil {
+		return err
+	}
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		// What we may not open we have not made.
+		if err := fsys.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	return nil
 }
 
 // queueFreezes are the freezes as the queue knows them.
