@@ -27,7 +27,8 @@ type queueCommands struct {
 type queueList struct {
 	IDs []string `arg:"" optional:"" name:"id" help:"Queue ids."`
 	filters
-	Limit int `default:"100" help:"At most so many messages."`
+	Limit  int    `default:"100" help:"At most so many messages."`
+	Before string `placeholder:"ID" help:"Only messages that came before this one: the next page."`
 }
 
 // Run lists the queue, page after page until the limit.
@@ -36,28 +37,25 @@ func (c *queueList) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.Limit < 1 {
-		return &exitError{ExitUsage, fmt.Errorf("--limit must be 1 or more")}
-	}
 	q := control.QueueQuery{Selection: c.selection(c.IDs)}
-	all := []control.QueueEntry{}
-	for len(all) < c.Limit {
-		q.Limit = min(c.Limit-len(all), 1000)
+	next := c.Before
+	all, more, err := pages(c.Limit, func(cursor string, n int) ([]control.QueueEntry, string, error) {
+		if q.Limit, q.Cursor = n, cursor; cursor == "" {
+			q.Cursor = c.Before
+		}
 		page, err := api.QueueList(e.ctx, q)
-		if err != nil {
-			return err
-		}
-		all = append(all, page.Messages...)
-		q.Cursor = page.Next
-		if page.Next == "" {
-			break
-		}
+		next = page.Next
+		return page.Messages, page.Next, err
+	})
+	if err != nil {
+		return err
 	}
 	if e.json {
 		e.printJSON(struct {
 			Messages []control.QueueEntry `json:"messages"`
 			More     bool                 `json:"more"`
-		}{all, q.Cursor != ""})
+			Next     string               `json:"next,omitempty"` // for --before
+		}{all, more, next})
 		return nil
 	}
 	if len(all) == 0 {
@@ -65,8 +63,8 @@ func (c *queueList) Run(e *env) error {
 		return nil
 	}
 	e.printEntries(all)
-	if q.Cursor != "" {
-		fmt.Fprintf(e.Out, "There are more; see --limit.\n")
+	if more {
+		fmt.Fprintf(e.Out, "There are more: --before %s, or --limit.\n", next)
 	}
 	return nil
 }

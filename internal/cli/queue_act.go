@@ -145,7 +145,7 @@ func (e *env) confirmAndAct(a control.QueueAction, yes bool, verb, done string) 
 		return e.acted(a, done, n)
 	}
 	text := fmt.Sprintf("%s of %s", recipientCount(n.Recipients), messageCount(n.Messages))
-	if !isTerminal(e.In) || !isTerminal(e.Err) {
+	if !isTerminal(e.In) {
 		return &exitError{ExitUsage, fmt.Errorf("this would %s %s; add --yes if that is meant", verb, text)}
 	}
 	fmt.Fprintf(e.Err, "This will %s %s. Go on? [y/N] ", verb, text)
@@ -156,14 +156,18 @@ func (e *env) confirmAndAct(a control.QueueAction, yes bool, verb, done string) 
 	return e.act(a, done)
 }
 
-// isTerminal reports whether a stream is a terminal, or another device that a person may sit at.
+// isTerminal reports whether a stream is a terminal: a device, but not the one that is nothing.
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
 	fi, err := f.Stat()
-	return err == nil && fi.Mode()&os.ModeCharDevice != 0 && f.Name() != os.DevNull
+	if err != nil || fi.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(fi, null)
 }
 
 // act has the service do something to messages. At a terminal it shows how far it is.

@@ -320,6 +320,7 @@ func exitCode() {
 		os.Exit(2)
 	}
 	cmd := exec.Command(os.Args[2], os.Args[3:]...)
+	cmd.Stdin = os.Stdin
 	out, err := cmd.CombinedOutput()
 	if got := fmt.Sprint(cmd.ProcessState.ExitCode()); got != os.Args[1] {
 		fmt.Fprintf(os.Stderr, "exit code %s, want %s (%v):\n%s", got, os.Args[1], err, out)
