@@ -222,6 +222,19 @@ var edges = []struct {
 
 	{"failing > returned", func(k *walk) { k.failing("a") }, func(*walk) { rest(time.Minute) }},
 	{"failing > badmail", func(k *walk) { k.failing("") }, func(*walk) { rest(time.Minute) }},
+	{"failing > delivered", func(k *walk) {
+		k.peer.answer = byDSN
+		k.start(k.t)
+		k.breakReports(errors.New("disk full"))
+		k.id = k.asking("a", "drop.test").ID
+		synctest.Wait()
+		k.breakReports(nil)
+		k.Queue.success = func(ctx context.Context, env *mail.Envelope, d []mail.Result) error {
+			time.Sleep(time.Minute)
+			return k.reportSuccess(ctx, env, d)
+		}
+		rest(61 * time.Second) // it is tried again after a minute
+	}, func(*walk) { rest(time.Minute) }},
 	{"failing > deferred", func(k *walk) { k.failReport = errors.New("no"); k.failing("a") }, func(*walk) { rest(time.Minute) }},
 	{"failing > ready", func(k *walk) { k.failReport = errors.New("no"); k.paused("one.test"); k.giveBack() }, func(*walk) { rest(time.Minute) }},
 	{"failing > frozen", func(k *walk) { k.failReport = errors.New("no"); k.frozenUp(); k.giveBack() }, func(*walk) { rest(time.Minute) }},
