@@ -304,8 +304,23 @@ func (l *Listener) Addrs() []net.Addr {
 	return addrs
 }
 
+// CutError says that Close closed connections that had not ended in time.
+type CutError struct {
+	Connections int
+	Err         error // of the context
+}
+
+// Error says how many were cut.
+func (e *CutError) Error() string {
+	return fmt.Sprintf("%d connections were cut: %v", e.Connections, e.Err)
+}
+
+// Unwrap returns the error of the context.
+func (e *CutError) Unwrap() error { return e.Err }
+
 // Close stops accepting, cancels the contexts of all handlers and waits for them. When ctx ends
-// first it closes the connections that are left and returns an error that says how many.
+// first it closes the connections that are left and returns a *CutError; any other error says that
+// handlers still run.
 func (l *Listener) Close(ctx context.Context) error {
 	l.change.Lock()
 	defer l.change.Unlock()
@@ -346,5 +361,5 @@ func (l *Listener) Close(ctx context.Context) error {
 	if cut == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d connections were cut: %w", cut, ctx.Err())
+	return &CutError{Connections: cut, Err: ctx.Err()}
 }

@@ -306,7 +306,8 @@ func TestCloseCutsWhoDoesNotStop(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err = l.Close(ctx)
-	if err == nil || err.Error() != "1 connections were cut: context deadline exceeded" {
+	var cut *CutError
+	if !errors.As(err, &cut) || cut.Connections != 1 || err.Error() != "1 connections were cut: context deadline exceeded" {
 		t.Errorf("err = %v", err)
 	}
 	if _, err := a.ReadByte(); err == nil {

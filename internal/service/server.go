@@ -133,18 +133,46 @@ func (v *Server) start(ctx context.Context) error {
 }
 
 // stop ends the parts in the order of the flow: no new mail, then no new deliveries, then the store.
-// What is under way may finish until ctx ends.
+// What is under way may finish until ctx ends; what is cut off then is no failure of ours, and nothing
+// that was acknowledged is lost by it.
 func (v *Server) stop(ctx context.Context) error {
 	if v.endTending != nil {
 		v.endTending()
 		v.tending.Wait()
 	}
-	errs := []error{v.listener.Close(ctx), v.queue.Stop(ctx), v.store.Close()}
+	errs := []error{v.closeListener(ctx), v.stopQueue(ctx), v.store.Close()}
 	if l := v.access.Swap(nil); l != nil {
 		// Rows that could not be written have been reported by the log's event.
 		_ = l.Close()
 	}
 	return errors.Join(errs...)
+}
+
+// closeListener ends the connections of clients. Those that do not leave are cut off when five sixths of
+// the time are over, so that the queue has some as well.
+func (v *Server) closeListener(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/6*5)
+		defer cancel()
+	}
+	err := v.listener.Close(ctx)
+	var cut *listen.CutError
+	if errors.As(err, &cut) {
+		v.log.Warn("connections of clients were cut off at the stop", "server", v.name, "connections", cut.Connections)
+		return nil
+	}
+	return err
+}
+
+// stopQueue ends the deliveries. Those that are cut off are tried again after the next start.
+func (v *Server) stopQueue(ctx context.Context) error {
+	err := v.queue.Stop(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		v.log.Warn("deliveries were cut off at the stop; they are tried again after the next start", "server", v.name)
+		return nil
+	}
+	return err
 }
 
 // apply puts a changed configuration into force. Everything is made before anything is replaced, so

@@ -81,8 +81,8 @@ type Options struct {
 	MinRate int64
 	// RateGrace is how long after the start of the data MinRate begins to count; 30 s if zero.
 	RateGrace time.Duration
-	// Grace is how long after the context's end an open transaction may take to finish; 30 s
-	// if zero, negative: not at all.
+	// Grace is how long after the context's end an open transaction may take to finish; 20 s
+	// if zero, negative: not at all. Whoever is still there when it is over gets 421 4.3.2.
 	Grace time.Duration
 
 	// MaxMessageSize is the preferred limit in octets; 0: none. It refuses messages only with
@@ -157,7 +157,7 @@ func (o *Options) fqdn() string {
 func (o *Options) idleTimeout() time.Duration { return orDefault(o.IdleTimeout, 600*time.Second) }
 func (o *Options) minRate() int64             { return orDefault(o.MinRate, 500) }
 func (o *Options) rateGrace() time.Duration   { return orDefault(o.RateGrace, 30*time.Second) }
-func (o *Options) grace() time.Duration       { return max(0, orDefault(o.Grace, 30*time.Second)) }
+func (o *Options) grace() time.Duration       { return max(0, orDefault(o.Grace, 20*time.Second)) }
 func (o *Options) errorDelay() time.Duration  { return max(0, orDefault(o.ErrorDelay, 5*time.Second)) }
 func (o *Options) maxErrors() int             { return orDefault(o.MaxErrors, 3) }
 func (o *Options) maxJunk() int               { return orDefault(o.MaxJunk, 20) }

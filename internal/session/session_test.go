@@ -152,6 +152,34 @@ func TestTransactionContext(t *testing.T) {
 	})
 }
 
+// TestShutdownTellsAll: whoever is in a transaction when the grace period ends is told so, within its
+// default of 20 s, whether a command or the rest of the message is waited for.
+func TestShutdownTellsAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &sessiontest.Memory{}
+		o := &session.Options{FQDN: sessiontest.FQDN, Begin: m.Begin}
+		inData, inMail := sessiontest.Dial(t, o), sessiontest.Dial(t, o)
+		upToData(inData)
+		inData.Send("half a line")
+		upToBdat(inMail, "")
+		synctest.Wait()
+		begin := time.Now()
+		for _, c := range []*sessiontest.Client{inData, inMail} {
+			c.Shutdown()
+		}
+		for _, c := range []*sessiontest.Client{inData, inMail} {
+			c.Expect("421 4.3.2 *")
+			c.Ends(session.ClosedByShutdown)
+		}
+		if took := time.Since(begin); took != 20*time.Second {
+			t.Errorf("told after %v, want 20s", took)
+		}
+		if n := m.Open(); n != 0 {
+			t.Errorf("%d transactions are open", n)
+		}
+	})
+}
+
 // TestShutdownPipelined: no new transaction begins after the shut down.
 func TestShutdownPipelined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,0 +1,136 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/dns"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// logged is the service's log, kept for a test to read.
+type logged struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// lines returns the lines that hold text.
+func (l *logged) lines(text string) (out []string) {
+	for line := range strings.Lines(l.String()) {
+		if strings.Contains(line, text) {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// pipes is a listener in memory. Nothing that is written to its connections is buffered.
+type pipes struct {
+	incoming chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func newPipes() *pipes { return &pipes{incoming: make(chan net.Conn), closed: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.incoming:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25} }
+
+func (p *pipes) dial() net.Conn {
+	client, server := net.Pipe()
+	p.incoming <- server
+	return client
+}
+
+// parse reads a configuration of the default virtual server with these settings.
+func parse(t *testing.T, settings string) *config.Config {
+	t.Helper()
+	cfg, problems := config.Parse(fmt.Appendf(nil, `
+version = 1
+data_directory = "/srv"
+virtual_server "default" {
+  fqdn = "relay.test"
+  binding "192.0.2.1:25" {
+  }
+  domain "corp.test" {
+    kind = "default"
+  }
+  %s
+}
+`, settings), "/srv/mailroot.hcl")
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// started runs a service in memory; the test stops it.
+func started(t *testing.T, settings string) (*Service, *pipes, *logged) {
+	t.Helper()
+	p, log := newPipes(), &logged{}
+	svc, err := Open(t.Context(), parse(t, settings), Options{
+		Log:    slog.New(slog.NewTextHandler(log, nil)),
+		Listen: func(context.Context, string, string) (net.Listener, error) { return p, nil },
+		FS:     vfs.NewMem(), Resolver: dns.NewFake(nil),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := svc.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return svc, p, log
+}
+
+// TestStopCutsWhoDoesNotLeave: a client that does not even read is cut off in time, which is a line in
+// the log and no failure.
+func TestStopCutsWhoDoesNotLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, p, log := started(t, "")
+		deaf := p.dial()
+		defer deaf.Close()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		begin := time.Now()
+		if err := svc.Stop(ctx); err != nil {
+			t.Errorf("the stop failed: %v", err)
+		}
+		if took := time.Since(begin); took != 25*time.Second {
+			t.Errorf("the stop took %v, want 25s", took)
+		}
+		if lines := log.lines("cut off at the stop"); len(lines) != 1 || !strings.Contains(lines[0], "connections=1") || !strings.Contains(lines[0], "level=WARN") {
+			t.Errorf("the log says %q", log)
+		}
+	})
+}
