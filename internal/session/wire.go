@@ -302,13 +302,6 @@ func (w *wire) secure(c *tls.Conn) {
 // partingTime bounds the last write.
 const partingTime = 5 * time.Second
 
-// The bounds of waiting for a client that is being cut off: if the connection were closed with
-// unread octets, the reset that follows could destroy the reply before the client reads it.
-const (
-	lingerTime   = time.Second
-	lingerOctets = 256 << 10
-)
-
 // close sends what is composed, closes the connection and gives the buffers back.
 func (w *wire) close(reason CloseReason) {
 	w.now = time.Now()
@@ -331,7 +324,7 @@ func (w *wire) close(reason CloseReason) {
 	}
 	if half, ok := unwrap(w.raw).(interface{ CloseWrite() error }); ok && linger {
 		if half.CloseWrite() == nil {
-			w.linger()
+			w.linger(lingerFor(reason))
 		}
 	}
 	// Nothing is left to be done about an error.
@@ -339,18 +332,6 @@ func (w *wire) close(reason CloseReason) {
 	putBuffer(w.buf)
 	putOut(w.out)
 	w.buf, w.out, w.pos, w.end = nil, nil, 0, 0
-}
-
-func (w *wire) linger() {
-	_ = w.raw.SetReadDeadline(w.now.Add(lingerTime))
-	b := getBuffer(middleBuffer)
-	defer putBuffer(b)
-	for n := 0; n < lingerOctets; {
-		m, err := w.raw.Read(b)
-		if n += m; err != nil {
-			return
-		}
-	}
 }
 
 // unwrap returns the connection within c as far as NetConn leads.
