@@ -90,6 +90,8 @@ func serverStatus(v *service.Server) ServerStatus {
 		Inbound: InboundStatus{
 			Connections: in.Connections, Limit: cfg.Connections.InboundLimit,
 			Accepted: in.Accepted, Refused: in.Refused, Messages: uint64(in.Messages),
+			Denied: in.Denied, RelayRefused: in.RelayRefused, TLSFailures: in.TLSFailures, SessionSizeMet: in.SessionSizeMet,
+			RepairedMessages: in.RepairedMessages, RepairedLineEnds: in.RepairedLineEnds,
 		},
 		Queue:    queueStatus(v),
 		Reports:  ReportStatus(v.Reports()),

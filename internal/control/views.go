@@ -48,6 +48,13 @@ type InboundStatus struct {
 	Accepted    uint64 `json:"accepted"`
 	Refused     uint64 `json:"refused"` // over the limit
 	Messages    uint64 `json:"messages"`
+
+	Denied           uint64 `json:"denied"`            // connections, by connection control
+	RelayRefused     uint64 `json:"relay_refused"`     // recipients
+	TLSFailures      uint64 `json:"tls_failures"`      // handshakes
+	SessionSizeMet   uint64 `json:"session_size_met"`  // connections that ended by it
+	RepairedMessages uint64 `json:"repaired_messages"` // with line ends that were made CRLF
+	RepairedLineEnds uint64 `json:"repaired_line_ends"`
 }
 
 // QueueStatus counts what waits and what has left since the start.

@@ -26,9 +26,11 @@ type Exchange struct {
 	Remote netip.AddrPort
 	Local  netip.AddrPort
 	Helo   string // inbound: the name of HELO/EHLO so far
-	Verb   string // upper case; "xxxx" for an unknown command; "" in responses
-	Arg    string // what followed the verb, as sent; in responses the reply's first line
-	Code   int
+	// Verb is in upper case; "xxxx" for an unknown command, "CONNECT" for a client that gets no banner,
+	// "TLS" for a handshake that fails; "" in responses.
+	Verb string
+	Arg  string // what followed the verb, as sent; in responses the reply's first line
+	Code int    // of the reply; 0 if there was none
 	// Enhanced is the code of our reply or the server's.
 	Enhanced EnhancedCode
 	In, Out  int64         // octets, counted as package record/accesslog tells

@@ -28,10 +28,10 @@ func (v *Server) FQDN() string { return v.plan.Load().fqdn }
 // DefaultDomain returns the default domain in force.
 func (v *Server) DefaultDomain() string { return v.plan.Load().defaultDomain }
 
-// Warnings returns what an administrator should know about the configuration in force, and about the state that
-// was found.
+// Warnings returns what an administrator should know about the configuration in force, about the state that
+// was found, and of a client that sends what is too large again and again.
 func (v *Server) Warnings() []string {
-	w := slices.Clone(v.plan.Load().warnings)
+	w := append(slices.Clone(v.plan.Load().warnings), v.notices.warnings()...)
 	if v.freezes.trouble != "" {
 		w = append(w, v.freezes.trouble)
 	}
@@ -65,12 +65,13 @@ type Inbound struct {
 	Accepted    uint64 // since the start
 	Refused     uint64 // over the limit, since the start
 	Messages    int64  // taken by SMTP since the start
+	Notices
 }
 
 // Inbound returns the figures of client connections.
 func (v *Server) Inbound() Inbound {
 	s := v.listener.Counts()
-	return Inbound{Connections: s.Current, Accepted: s.Accepted, Refused: s.Refused, Messages: v.sessions.received()}
+	return Inbound{Connections: s.Current, Accepted: s.Accepted, Refused: s.Refused, Messages: v.sessions.received(), Notices: v.notices.counts()}
 }
 
 // Binding is one address that is listened on.

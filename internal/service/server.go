@@ -55,6 +55,7 @@ type Server struct {
 	tending      sync.WaitGroup
 
 	sessions sessions
+	notices  notices
 	conns    atomic.Uint64
 	refusing atomic.Bool // the spool takes no mail
 	reports  reportCounters
@@ -66,6 +67,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
 		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(),
 	}
+	v.notices.log = o.Log.With("server", c.Name)
 	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs})
 	if err != nil {
 		return nil, err
@@ -208,7 +210,9 @@ func (v *Server) handle(ctx context.Context, c net.Conn, b listen.Binding) {
 		_ = c.Close()
 		return
 	}
-	session.Serve(ctx, c, o)
+	if r := session.Serve(ctx, c, o); r == session.ClosedBySize {
+		v.notices.sizeMet(mail.AddrPortOf(c.RemoteAddr()).Addr())
+	}
 }
 
 // refuse answers a connection over the limit. It has a row in the log like one that the policy refuses.
@@ -217,6 +221,7 @@ func (v *Server) refuse(c net.Conn, b listen.Binding) {
 	v.record(&mail.Exchange{
 		Time: time.Now(), Conn: v.nextConn(), Remote: mail.AddrPortOf(c.RemoteAddr()), Local: mail.AddrPortOf(c.LocalAddr()),
 		Verb: "CONNECT", Code: r.Code, Enhanced: r.Enhanced, Out: int64(len(r.AppendTo(nil))),
+		Reason: "too many connections",
 	})
 	o := v.plan.Load().sessions[b.Addr]
 	if o == nil || o.Implicit { // nothing can be said cheaply inside TLS
@@ -252,6 +257,9 @@ func (v *Server) nextConn() uint64 { return v.conns.Add(1) }
 
 // record is the sink of both protocol ends.
 func (v *Server) record(x *mail.Exchange) {
+	if x.Dir == mail.Inbound && (x.Reason != "" || x.Repaired != 0) {
+		v.notices.take(x)
+	}
 	if l := v.access.Load(); l != nil {
 		l.Record(x)
 	}

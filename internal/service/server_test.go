@@ -66,11 +66,23 @@ func (p *pipes) Accept() (net.Conn, error) {
 func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
 func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25} }
 
-func (p *pipes) dial() net.Conn {
+// dial connects a client with the address 192.0.2.9.
+func (p *pipes) dial() net.Conn { return p.dialFrom("192.0.2.9") }
+
+func (p *pipes) dialFrom(ip string) net.Conn {
 	client, server := net.Pipe()
-	p.incoming <- server
+	p.incoming <- &addressed{server, net.ParseIP(ip)}
 	return client
 }
+
+// addressed is the server's end of a connection.
+type addressed struct {
+	net.Conn
+	client net.IP
+}
+
+func (a *addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: a.client, Port: 40000} }
+func (a *addressed) LocalAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25} }
 
 // parse reads a configuration of the default virtual server with these settings.
 func parse(t *testing.T, settings string) *config.Config {
@@ -81,6 +93,7 @@ data_directory = "/srv"
 virtual_server "default" {
   fqdn = "relay.test"
   binding "192.0.2.1:25" {
+    tls = "none"
   }
   domain "corp.test" {
     kind = "default"
@@ -94,22 +107,33 @@ virtual_server "default" {
 	return cfg
 }
 
-// started runs a service in memory; the test stops it.
-func started(t *testing.T, settings string) (*Service, *pipes, *logged) {
-	t.Helper()
-	p, log := newPipes(), &logged{}
-	svc, err := Open(t.Context(), parse(t, settings), Options{
+// options are those of a service in memory.
+func options(p *pipes, log *logged) Options {
+	return Options{
 		Log:    slog.New(slog.NewTextHandler(log, nil)),
 		Listen: func(context.Context, string, string) (net.Listener, error) { return p, nil },
 		FS:     vfs.NewMem(), Resolver: dns.NewFake(nil),
-	})
+	}
+}
+
+// startWith runs a service; the test stops it.
+func startWith(t *testing.T, settings string, o Options) *Service {
+	t.Helper()
+	svc, err := Open(t.Context(), parse(t, settings), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := svc.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return svc, p, log
+	return svc
+}
+
+// started runs a service in memory; the test stops it.
+func started(t *testing.T, settings string) (*Service, *pipes, *logged) {
+	t.Helper()
+	p, log := newPipes(), &logged{}
+	return startWith(t, settings, options(p, log)), p, log
 }
 
 // TestStopCutsWhoDoesNotLeave: a client that does not even read is cut off in time, which is a line in

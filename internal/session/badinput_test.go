@@ -64,6 +64,31 @@ func TestReplyTextF3(t *testing.T) {
 	})
 }
 
+// TestRefusalsAreRecorded: each client that is turned away or cut off has a row with the reason.
+func TestRefusalsAreRecorded(t *testing.T) {
+	for _, tc := range []struct{ text, verb, reason string }{
+		{"\x16\x03\x01", "xxxx", "not SMTP"},
+		{"GET / HTTP/1.1\r\n", "xxxx", "not SMTP"},
+		{"NOOP\n", "xxxx", "out of synchronisation"},
+		{"BDAT x\r\n", "BDAT", "out of synchronisation"},
+		{"BDAT 9\r\nx", "TIMEOUT", "too slow"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &sessiontest.Recorder{}
+			c := sessiontest.Dial(t, &session.Options{Record: r.Record, IdleTimeout: time.Hour})
+			c.Expect("220 *")
+			c.Command("HELO client.example", "250 *")
+			c.Send(tc.text)
+			c.Reply()
+			c.Reason()
+			rows := r.All()
+			if last := rows[len(rows)-1]; last.Verb != tc.verb || last.Reason != tc.reason {
+				t.Errorf("%q: recorded %s, %q", tc.text, last.Verb, last.Reason)
+			}
+		})
+	}
+}
+
 // TestTinyChunksF13: a flood of small chunks ends the connection, one of larger ones does not.
 func TestTinyChunksF13(t *testing.T) {
 	for _, tc := range []struct {
@@ -304,7 +329,11 @@ func TestEarlyTalkerF4(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond) // for the octets to cross the loopback interface
-	r := session.Serve(context.Background(), server, &session.Options{FQDN: sessiontest.FQDN})
+	rec := &sessiontest.Recorder{}
+	r := session.Serve(context.Background(), server, &session.Options{FQDN: sessiontest.FQDN, Record: rec.Record})
+	if rows := rec.All(); len(rows) != 1 || rows[0].Verb != "CONNECT" || rows[0].Code != 554 || rows[0].Reason == "" {
+		t.Errorf("recorded %+v", rows)
+	}
 	got, err := io.ReadAll(client)
 	if err != nil || !strings.HasPrefix(string(got), "554 5.5.0 ") || strings.Count(string(got), "\n") != 1 {
 		t.Errorf("%q, %v", got, err)

@@ -153,7 +153,7 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 			s.ex.Arg, code = s.peer.Helo, 240 // as the original's log has it
 			s.ex.Session = s.w.look().Sub(s.live.since)
 		}
-		s.record(code, enhanced, out, r.reason)
+		s.record(code, enhanced, out, r.cause())
 	}
 	if r.step == stepTLS {
 		return s.goSecure()
@@ -194,6 +194,9 @@ func (s *session) lost(err error) CloseReason {
 		s.write(reply{text: sayStopped})
 		return ClosedByShutdown
 	case errors.Is(err, errForeign):
+		// Nothing is said to it: it would not understand.
+		s.ex.Verb, s.ex.Arg = unknownVerb, ""
+		s.record(0, mail.EnhancedCode{}, 0, ClosedWrongProtocol.String())
 		return ClosedWrongProtocol
 	default:
 		return ended(err)
@@ -202,7 +205,7 @@ func (s *session) lost(err error) CloseReason {
 	code, enhanced := s.status(&r)
 	s.ex.Verb, s.ex.Arg = "TIMEOUT", s.peer.Helo
 	s.ex.Session = s.w.now.Sub(s.live.since)
-	s.record(code, enhanced, n, "")
+	s.record(code, enhanced, n, r.cause())
 	return r.close
 }
 

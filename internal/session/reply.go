@@ -37,6 +37,19 @@ type reply struct {
 	stray  int64 // for the record: line ends that were repaired
 }
 
+// cause is what the record says of a reply beyond its code: the reason that was given, else why the
+// connection ends, unless that is nothing to wonder at.
+func (r *reply) cause() string {
+	if r.reason != "" {
+		return r.reason
+	}
+	switch r.close {
+	case Open, ClosedByQuit, ClosedByShutdown, ClosedIdle:
+		return ""
+	}
+	return r.close.String()
+}
+
 // status returns the code and enhanced code of r.
 func (s *session) status(r *reply) (int, mail.EnhancedCode) {
 	if r.text == sayNothing {

@@ -109,8 +109,8 @@ func newSession(c net.Conn, o *Options) *session {
 // open does all that comes before the first command.
 func (s *session) open(ctx context.Context) CloseReason {
 	if s.o.Implicit {
-		if err := s.handshake(); err != nil {
-			return ClosedByTLS
+		if r := s.handshake(); r != Open {
+			return r
 		}
 	}
 	if s.o.PeerName != nil {
@@ -119,18 +119,25 @@ func (s *session) open(ctx context.Context) CloseReason {
 	}
 	if s.o.Policy != nil {
 		if d := s.o.Policy.Connect(&s.peer); !d.Allow {
-			s.ex.Verb = "CONNECT"
-			n := s.write(reply{raw: d.Reply})
-			s.record(d.Reply.Code, d.Reply.Enhanced, n, d.Reason)
-			return ClosedByPolicy
+			r := denial(d)
+			r.close = ClosedByPolicy
+			return s.turnAway(r)
 		}
 	}
 	if pending(s.w.raw) {
-		s.write(reply{text: sayEarlyTalk})
-		return ClosedEarlyTalker
+		return s.turnAway(reply{text: sayEarlyTalk, close: ClosedEarlyTalker})
 	}
 	s.write(reply{text: sayBanner, arg: s.banner()})
 	return Open
+}
+
+// turnAway answers and records a client that gets no banner.
+func (s *session) turnAway(r reply) CloseReason {
+	s.ex.Verb = "CONNECT"
+	n := s.write(r)
+	code, enhanced := s.status(&r)
+	s.record(code, enhanced, n, r.cause())
+	return r.close
 }
 
 // banner returns what follows the name in the first line.

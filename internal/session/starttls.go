@@ -31,9 +31,8 @@ func (s *session) goSecure() CloseReason {
 	if err := s.w.flush(s.w.look()); err != nil {
 		return ended(err)
 	}
-	if err := s.handshake(); err != nil {
-		// What the client sees now is no longer ours to choose: plain text would be garbage.
-		return ClosedByTLS
+	if r := s.handshake(); r != Open {
+		return r
 	}
 	s.reset()
 	s.greeted = false
@@ -42,8 +41,9 @@ func (s *session) goSecure() CloseReason {
 	return Open
 }
 
-// handshake begins TLS. A connection on which it fails is of no use any more.
-func (s *session) handshake() error {
+// handshake begins TLS. A connection on which it fails is of no use any more: nothing is said, since
+// plain text would be garbage to the client, but it is recorded.
+func (s *session) handshake() CloseReason {
 	config := s.o.TLS
 	if config == nil {
 		config = &tls.Config{}
@@ -52,20 +52,31 @@ func (s *session) handshake() error {
 		config = config.Clone()
 		config.SessionTicketsDisabled = true
 	}
-	if err := s.w.raw.SetDeadline(time.Now().Add(s.o.handshakeTimeout())); err != nil {
-		return err
-	}
 	c := tls.Server(s.w.raw, config)
-	if err := c.Handshake(); err != nil {
-		return err
+	err := s.w.raw.SetDeadline(time.Now().Add(s.o.handshakeTimeout()))
+	if err == nil {
+		err = c.Handshake()
+	}
+	state := c.ConnectionState()
+	if err != nil {
+		s.ex.Verb, s.ex.Arg = "TLS", versionName(state.Version)
+		s.record(0, mail.EnhancedCode{}, 0, err.Error())
+		return ClosedByTLS
 	}
 	s.w.secure(c)
 	s.w.look()
-	state := c.ConnectionState()
 	s.peer.TLS = &mail.TLSInfo{
-		Version: strings.ReplaceAll(tls.VersionName(state.Version), " ", ""),
+		Version: versionName(state.Version),
 		Cipher:  tls.CipherSuiteName(state.CipherSuite),
 	}
 	s.live.setPeer(&s.peer)
-	return nil
+	return Open
+}
+
+// versionName returns "TLS1.3" for that version, and "" before one is agreed on.
+func versionName(v uint16) string {
+	if v == 0 {
+		return ""
+	}
+	return strings.ReplaceAll(tls.VersionName(v), " ", "")
 }

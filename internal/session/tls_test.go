@@ -86,7 +86,8 @@ func TestHandshakeF25(t *testing.T) {
 	for _, implicit := range []bool{false, true} {
 		t.Run(map[bool]string{false: "starttls", true: "implicit"}[implicit], func(t *testing.T) {
 			bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {
-				o.Implicit = implicit
+				rec := &sessiontest.Recorder{}
+				o.Implicit, o.Record = implicit, rec.Record
 				c := start(t, o)
 				begin := time.Now()
 				c.Ends(session.ClosedByTLS)
@@ -108,6 +109,16 @@ func TestHandshakeF25(t *testing.T) {
 				}
 				if r := c.Reason(); r != session.ClosedByTLS {
 					t.Errorf("the session ended by %q", r)
+				}
+
+				failed := 0
+				for _, x := range rec.All() {
+					if x.Verb == "TLS" && x.Code == 0 && x.Reason != "" {
+						failed++
+					}
+				}
+				if failed != 3 {
+					t.Errorf("%d handshakes are recorded as failed, want 3", failed)
 				}
 			})
 		})
