@@ -1,13 +1,10 @@
 package session_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -321,127 +318,3 @@ func TestHalfCloseWithoutQuitF30(t *testing.T) {
 		}
 	})
 }
-
-// TestEarlyTalkerF4: who talks before the banner gets none.
-func TestEarlyTalkerF4(t *testing.T) {
-	client, server := tcp(t)
-	if _, err := io.WriteString(client, "EHLO client.example\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(20 * time.Millisecond) // for the octets to cross the loopback interface
-	rec := &sessiontest.Recorder{}
-	r := session.Serve(context.Background(), server, &session.Options{FQDN: sessiontest.FQDN, Record: rec.Record})
-	if rows := rec.All(); len(rows) != 1 || rows[0].Verb != "CONNECT" || rows[0].Code != 554 || rows[0].Reason == "" {
-		t.Errorf("recorded %+v", rows)
-	}
-	got, err := io.ReadAll(client)
-	if err != nil || !strings.HasPrefix(string(got), "554 5.5.0 ") || strings.Count(string(got), "\n") != 1 {
-		t.Errorf("%q, %v", got, err)
-	}
-	if r != session.ClosedEarlyTalker {
-		t.Errorf("the session ended by %q", r)
-	}
-}
-
-// TestSessionSizeOverTCPF26: a client that reads no reply before it has sent all of a large message is
-// told why: its octets are taken, so that no reset destroys the reply.
-func TestSessionSizeOverTCPF26(t *testing.T) {
-	const size = 30 << 20
-	for _, start := range []string{"DATA\r\n", fmt.Sprintf("BDAT %d LAST\r\n", size)} {
-		client, server := tcp(t)
-		m := &sessiontest.Memory{}
-		o := &session.Options{FQDN: sessiontest.FQDN, Begin: m.Begin, MaxSessionSize: 1 << 20}
-		ended := make(chan session.CloseReason, 1)
-		go func() { ended <- session.Serve(context.Background(), server, o) }()
-		replies := bufio.NewReader(client)
-		read := func() string {
-			line, err := replies.ReadString('\n')
-			if err != nil {
-				t.Fatalf("%q: %v", start, err)
-			}
-			return line
-		}
-		say := func(text string) {
-			if _, err := io.WriteString(client, text); err != nil {
-				t.Fatalf("%q: %v", start, err)
-			}
-		}
-		read() // the banner
-		say("HELO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n" + start)
-		for range 3 {
-			read()
-		}
-		if start == "DATA\r\n" {
-			read()
-		}
-		say(strings.Repeat(strings.Repeat("x", 62)+"\r\n", size/64))
-		if got := read(); !strings.HasPrefix(got, "552 5.3.4 ") {
-			t.Errorf("%q: the server said %q", start, got)
-		}
-		client.Close()
-		if r := <-ended; r != session.ClosedBySize || len(m.Messages()) != 0 || m.Open() != 0 {
-			t.Errorf("the session ended by %q, %d messages, %d open", r, len(m.Messages()), m.Open())
-		}
-	}
-}
-
-// TestLingerIsBounded: after the 552 of the session size a client is not listened to for ever: not if
-// it is silent, not if it drips, not if it never ends, and not beyond a shut down.
-func TestLingerIsBounded(t *testing.T) {
-	for name, tc := range map[string]struct {
-		piece string
-		every time.Duration
-		stop  bool
-		most  time.Duration
-	}{
-		"silent":    {"", time.Second, false, 2 * time.Second},
-		"dripping":  {"x", 100 * time.Millisecond, false, 2 * time.Second},
-		"steady":    {strings.Repeat("x", 1000), 100 * time.Millisecond, false, 30 * time.Second},
-		"fast":      {strings.Repeat("x", 1<<20), time.Millisecond, false, 70 * time.Millisecond},
-		"shut down": {strings.Repeat("x", 1000), 100 * time.Millisecond, true, 3 * time.Second},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client, server := sessiontest.Pipe()
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				m := &sessiontest.Memory{}
-				o := &session.Options{FQDN: sessiontest.FQDN, Begin: m.Begin, MaxSessionSize: 10}
-				ended := make(chan time.Time, 1)
-				go func() {
-					session.Serve(ctx, halfCloser{server}, o)
-					ended <- time.Now()
-				}()
-				go io.Copy(io.Discard, client)
-				io.WriteString(client, "HELO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 50\r\n")
-				begin := time.Now()
-				if tc.stop {
-					time.AfterFunc(3*time.Second, cancel)
-				}
-				for {
-					if _, err := io.WriteString(client, tc.piece); err != nil {
-						break
-					}
-					select {
-					case at := <-ended:
-						if took := at.Sub(begin); took > tc.most || took < tc.most*4/5 {
-							t.Errorf("ended after %v, want %v", took, tc.most)
-						}
-						client.Close()
-						return
-					case <-time.After(tc.every):
-					}
-				}
-				if took := (<-ended).Sub(begin); took > tc.most || took < tc.most*4/5 {
-					t.Errorf("ended after %v, want %v", took, tc.most)
-				}
-				client.Close()
-			})
-		})
-	}
-}
-
-// halfCloser is a connection whose writing half can be closed, as that of TCP.
-type halfCloser struct{ net.Conn }
-
-func (halfCloser) CloseWrite() error { return nil }

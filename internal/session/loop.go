@@ -62,7 +62,7 @@ func (s *session) dispatch(ctx context.Context, v *verb, arg string) reply {
 			return reply{text: v.refuse}
 		}
 		return reply{text: sayNotImplemented}
-	case v.flags&endsGroup != 0 && s.w.buffered() > 0:
+	case v.flags&endsGroup != 0 && s.w.more():
 		// What follows would be taken for message text or for TLS, or a message for commands.
 		return reply{text: sayOutOfSync, close: ClosedOutOfSync}
 	case s.w.stopped.Load() && !s.w.busy && v.name != "QUIT":

@@ -24,8 +24,9 @@ const refuseTimeout = 5 * time.Second
 // an idle session gets 421 4.3.2; an open transaction may finish within Options.Grace.
 //
 // A client that talks before the banner is looked for by one non-blocking peek at the socket
-// just before the banner is written, so that honest clients wait for nothing. It needs a
-// connection that is a syscall.Conn, or has NetConn() as tls.Conn does, to look through.
+// just before the banner is written, so that honest clients wait for nothing; likewise one that goes
+// on behind DATA or STARTTLS. It needs a connection that is a syscall.Conn, or has NetConn() as
+// tls.Conn does, to look through.
 func Serve(ctx context.Context, c net.Conn, o *Options) (reason CloseReason) {
 	s := newSession(c, o)
 	if o.Track != nil {
@@ -124,7 +125,7 @@ func (s *session) open(ctx context.Context) CloseReason {
 			return s.turnAway(r)
 		}
 	}
-	if pending(s.w.raw) {
+	if s.w.more() {
 		return s.turnAway(reply{text: sayEarlyTalk, close: ClosedEarlyTalker})
 	}
 	s.write(reply{text: sayBanner, arg: s.banner()})

@@ -75,6 +75,35 @@ func (w *wire) stop() {
 // buffered returns how many octets have arrived but were not used.
 func (w *wire) buffered() int { return w.end - w.pos }
 
+// recordTime is how long more waits for the rest of a TLS record that has begun to arrive.
+const recordTime = time.Millisecond
+
+// more reports whether the client has sent more than was used: in the buffer, in the TLS layer or in
+// the socket, whose reads end where the buffer was full. It does not wait; what arrives later cannot be
+// known.
+func (w *wire) more() bool {
+	if w.buffered() > 0 {
+		return true
+	}
+	waits := pending(w.raw)
+	if w.c == w.raw {
+		return waits
+	}
+	// What waits in the socket may be a record that is no data, and what the TLS layer holds
+	// does not show but by reading. Nothing waits longer than a moment for the rest of a record.
+	until := time.Unix(1, 0)
+	if waits {
+		until = time.Now().Add(recordTime)
+	}
+	_ = w.raw.SetReadDeadline(until)
+	w.readBy = time.Time{}
+	w.makeRoom()
+	// An error comes again with the next read, but for that of the deadline.
+	n, _ := w.c.Read(w.buf[w.end:])
+	w.end += n
+	return n > 0
+}
+
 // look returns the time. What has passed since the last look was not the client's.
 func (w *wire) look() time.Time {
 	now := time.Now()
