@@ -30,6 +30,9 @@ type Options struct {
 	// Spool begins a message in the spool. Its errors reach the client: 452 4.3.1 where space
 	// is short.
 	Spool func(ctx context.Context) (SpoolTx, error)
+	// Hold counts n octets of memory for a header that comes in pieces; a negative n gives back what was
+	// counted. An error, 452 4.3.1, refuses the message. Nil: headers are not counted.
+	Hold func(n int64) error
 	// Enqueue tells the queue of a message that is durable. It must not wait.
 	Enqueue func(*mail.Envelope)
 

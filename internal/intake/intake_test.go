@@ -575,3 +575,75 @@ func FuzzIntake(f *testing.F) {
 		}
 	})
 }
+
+// TestHeaderMemoryF27: headers that do not end share a limit of memory: those beyond it are refused with
+// 452 4.3.1, and what was counted is given back however a message ends. A usual header asks for nothing.
+func TestHeaderMemoryF27(t *testing.T) {
+	const limit = 10 << 20
+	held, asked := int64(0), 0
+	o := (&store{}).options()
+	o.Hold = func(n int64) error {
+		asked++
+		if held+n > limit && n > 0 {
+			return mail.Fail(452, mail.Enhanced(4, 3, 1), "Insufficient system storage", nil)
+		}
+		held += n
+		return nil
+	}
+	in := New(o)
+	begin := func() *Tx {
+		tx, err := in.BeginSMTP(t.Context(), client(), mail.Sender{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rcpt(t, tx, "u@example.com")
+		return tx
+	}
+	tx := begin()
+	for _, piece := range []string{"Subject: in two", " pieces\r\n\r\n", strings.Repeat("x", 1<<20)} {
+		if _, err := tx.Write([]byte(piece)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := tx.Commit(t.Context()); err != nil || asked != 0 {
+		t.Fatalf("a usual message: %v, asked %d times", err, asked)
+	}
+
+	line := []byte("X-Filler: " + strings.Repeat("x", 1012) + "\r\n")
+	var open []*Tx
+	refused := 0
+	for range 200 {
+		tx := begin()
+		var err error
+		for range 249 {
+			if _, err = tx.Write(line); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			open = append(open, tx)
+			continue
+		}
+		refused++
+		if r := mail.ReplyOf(err); r.Code != 452 || r.Enhanced != mail.Enhanced(4, 3, 1) {
+			t.Fatalf("refused with %v", err)
+		}
+		tx.Abort()
+	}
+	if most := limit / (249 << 10); len(open) > most || len(open) < most/2 || refused != 200-len(open) {
+		t.Errorf("%d headers are open and %d refused, want at most %d", len(open), refused, most)
+	}
+	if held > limit {
+		t.Errorf("%d octets are held", held)
+	}
+	for i, tx := range open {
+		if i%2 == 0 {
+			tx.Abort()
+		} else if _, err := tx.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if held != 0 {
+		t.Errorf("%d octets were not given back", held)
+	}
+}

@@ -27,6 +27,7 @@ type Tx struct {
 
 	scratch  *scratch // from the first Write on
 	headDone bool
+	held     int64 // octets counted by Options.Hold
 	shift    int64 // octets of ours before the message
 	ownID    string
 	err      error // the first failure: sticky
@@ -39,6 +40,9 @@ var errClosed = errors.New("intake: the transaction has ended")
 
 // manyRecipients is where looking for a duplicate one by one gives way to a map.
 const manyRecipients = 16
+
+// freeHeader is how much of a header is kept without being counted by Options.Hold.
+const freeHeader = 8 << 10
 
 // maxKeptHeader is the largest header memory that is kept for the next message.
 const maxKeptHeader = 32 << 10
@@ -134,6 +138,9 @@ func (t *Tx) Write(p []byte) (int, error) {
 	if !t.headDone {
 		n, done := t.scratch.scan.Header(p)
 		if !done {
+			if t.hold(); t.err != nil {
+				return 0, t.err
+			}
 			return len(p), nil
 		}
 		head := t.scratch.scan.Head()
@@ -150,6 +157,20 @@ func (t *Tx) Write(p []byte) (int, error) {
 		return 0, t.err
 	}
 	return len(p), nil
+}
+
+// hold has the memory of a header that has not ended counted, so that many clients with endless headers
+// cannot fill ours (bad input F27).
+func (t *Tx) hold() {
+	kept := int64(t.scratch.scan.Kept())
+	if kept <= freeHeader || kept == t.held || t.in.o.Hold == nil {
+		return
+	}
+	if err := t.in.o.Hold(kept - t.held); err != nil {
+		t.err = local(err)
+		return
+	}
+	t.held = kept
 }
 
 // open prepares the scanner at the first octet, or at Commit for a message without any.
@@ -257,6 +278,11 @@ func (t *Tx) close() {
 			s.scan.Reset(false) // lets go of the writer's memory
 			t.in.scratch.Put(s)
 		}
+	}
+	if t.held > 0 {
+		// Giving back does not fail.
+		_ = t.in.o.Hold(-t.held)
+		t.held = 0
 	}
 }
 

@@ -158,6 +158,7 @@ func (v *Server) intakeOptions(p *plan) intake.Options {
 			}
 			return tx, nil
 		},
+		Hold:          v.hold,
 		Enqueue:       v.queue.Add,
 		FQDN:          func() string { return p.fqdn },
 		DefaultDomain: func() string { return p.defaultDomain },

@@ -39,6 +39,7 @@ type Server struct {
 
 	plan    atomic.Pointer[plan]
 	store   spool.Store
+	hold    func(n int64) error // counts memory of messages against the limit of the store
 	queue   *queue.Queue
 	freezes *freezes
 	// quarantine is what the store has put aside.
@@ -72,7 +73,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	if err != nil {
 		return nil, err
 	}
-	v.store, v.quarantine = store, store.Quarantine()
+	v.store, v.hold, v.quarantine = store, store.Hold, store.Quarantine()
 	v.bad = badmail.NewFolder(v.fs, c.Folders.Badmail)
 	v.drop.fs, v.drop.dir = v.fs, c.Folders.Drop
 	v.queue = queue.New(queue.Options{

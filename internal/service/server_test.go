@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -156,5 +157,30 @@ func TestStopCutsWhoDoesNotLeave(t *testing.T) {
 		if lines := log.lines("cut off at the stop"); len(lines) != 1 || !strings.Contains(lines[0], "connections=1") || !strings.Contains(lines[0], "level=WARN") {
 			t.Errorf("the log says %q", log)
 		}
+	})
+}
+
+// TestHeadersCountAsMemoryF27: a header that has not ended is part of the memory that the spool limits.
+func TestHeadersCountAsMemoryF27(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, p, _ := started(t, "")
+		c := p.dial()
+		talk(t, c, envelope("u@corp.test", "")...)
+		for range 200 {
+			if _, err := io.WriteString(c, "X-Filler: "+strings.Repeat("x", 1012)+"\r\n"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		store := svc.Servers()[0].Store()
+		if n := store.Stats().InFlight; n < 200<<10 || n > 400<<10 {
+			t.Errorf("%d octets in flight, want those of the header", n)
+		}
+		c.Close()
+		synctest.Wait()
+		if n := store.Stats().InFlight; n != 0 {
+			t.Errorf("%d octets in flight after the end", n)
+		}
+		stop(t, svc)
 	})
 }

@@ -390,3 +390,29 @@ func TestF27(t *testing.T) {
 		tx.Abort()
 	}
 }
+
+// TestHoldF27: memory outside of the store counts against the same limit, and is given back.
+func TestHoldF27(t *testing.T) {
+	s := mustOpen(t, Options{Dir: "queue", FS: vfs.NewMem(), Memory: 1 << 20})
+	defer s.Close()
+	taken := 0
+	for range 100 {
+		err := s.Hold(100 << 10)
+		if err == nil {
+			taken++
+		} else if r := mail.ReplyOf(err); r.Code != 452 || r.Enhanced != mail.Enhanced(4, 3, 1) {
+			t.Fatalf("reply %v", r)
+		}
+	}
+	if _, err := s.Begin(t.Context()); taken != 10 || err == nil {
+		t.Errorf("%d of 100 were granted, want 10; Begin: %v", taken, err)
+	}
+	for range taken {
+		if err := s.Hold(-100 << 10); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := s.Stats().InFlight; n != 0 {
+		t.Errorf("%d octets in flight", n)
+	}
+}

@@ -40,6 +40,17 @@ func (s *Store) giveChunk(c *chunk) {
 	s.chunks[c.size].Put(c)
 }
 
+// Hold counts n octets of memory that a message on its way in takes outside of the store, so that they
+// are limited together with its own. It fails as Begin does when there are none left. A negative n
+// gives back.
+func (s *Store) Hold(n int64) error {
+	if s.inFlight.Add(n) > s.o.Memory && n > 0 {
+		s.inFlight.Add(-n)
+		return errStorage(errLowMemory)
+	}
+	return nil
+}
+
 // tx is a message on its way in. The first chunk begins with room for the record's header.
 type tx struct {
 	s      *Store
