@@ -65,7 +65,11 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	if v.Inbound.Limit > 0 {
 		limit = "limit " + strconv.Itoa(v.Inbound.Limit)
 	}
-	line("Inbound", "%d connections (%s), %d since the start, %d refused, %d messages taken", v.Inbound.Connections, limit, v.Inbound.Accepted, v.Inbound.Refused, v.Inbound.Messages)
+	over := ""
+	if n := v.Inbound.RefusedAddress + v.Inbound.RefusedNetwork; n > 0 {
+		over = fmt.Sprintf(" (%d for their address, %d for their network)", v.Inbound.RefusedAddress, v.Inbound.RefusedNetwork)
+	}
+	line("Inbound", "%d connections (%s), %d since the start, %d refused%s, %d messages taken", v.Inbound.Connections, limit, v.Inbound.Accepted, v.Inbound.Refused, over, v.Inbound.Messages)
 	line("Refused", "%d connections by connection control, %d recipients for relay, %d TLS handshakes failed, %d over the session size",
 		v.Inbound.Denied, v.Inbound.RelayRefused, v.Inbound.TLSFailures, v.Inbound.SessionSizeMet)
 	line("Repaired", "%d line ends in %d messages", v.Inbound.RepairedLineEnds, v.Inbound.RepairedMessages)

@@ -90,7 +90,9 @@ const (
 type Connections struct {
 	InboundLimit      int           `conf:"inbound_limit"` // 0: no limit
 	InboundTimeout    time.Duration `conf:"inbound_timeout"`
-	OutboundLimit     int           `conf:"outbound_limit"` // 0: no limit
+	InboundPerAddress int           `conf:"inbound_per_address"` // 0: no limit
+	InboundPerNetwork int           `conf:"inbound_per_network"` // of a /24 or /64; 0: no limit
+	OutboundLimit     int           `conf:"outbound_limit"`      // 0: no limit
 	OutboundTimeout   time.Duration `conf:"outbound_timeout"`
 	OutboundPerDomain int           `conf:"outbound_per_domain"` // 0: no limit of its own
 	OutboundPort      int           `conf:"outbound_port"`

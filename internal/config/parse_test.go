@@ -66,6 +66,8 @@ func TestFull(t *testing.T) {
 		{v.Bindings[1].Port, uint16(465)},
 		{v.Connections.InboundLimit, 0},
 		{v.Connections.InboundTimeout, 90 * time.Second},
+		{v.Connections.InboundPerAddress, 15},
+		{v.Connections.InboundPerNetwork, 40},
 		{v.Messages.MaxSize, int64(10 << 20)},
 		{v.Messages.MaxPerConnection, 0},
 		{v.Delivery.SmartHost, []mail.Host{{Name: "smtp.example.com", Port: 587}, {Addr: ip("192.0.2.7")},

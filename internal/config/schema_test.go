@@ -162,6 +162,7 @@ func TestAvailable(t *testing.T) {
 		version data_directory dns.servers dns.timeout control.socket control.group
 		virtual_server.description virtual_server.fqdn virtual_server.binding.tls virtual_server.binding.profile
 		virtual_server.connections.inbound_limit virtual_server.connections.inbound_timeout
+		virtual_server.connections.inbound_per_address virtual_server.connections.inbound_per_network
 		virtual_server.connections.outbound_limit virtual_server.connections.outbound_timeout
 		virtual_server.connections.outbound_per_domain virtual_server.connections.outbound_port
 		virtual_server.messages.max_size virtual_server.messages.max_session_size virtual_server.messages.strict_size

@@ -90,6 +90,7 @@ func serverStatus(v *service.Server) ServerStatus {
 		Inbound: InboundStatus{
 			Connections: in.Connections, Limit: cfg.Connections.InboundLimit,
 			Accepted: in.Accepted, Refused: in.Refused, Messages: uint64(in.Messages),
+			RefusedAddress: in.RefusedAddress, RefusedNetwork: in.RefusedNetwork,
 			Denied: in.Denied, RelayRefused: in.RelayRefused, TLSFailures: in.TLSFailures, SessionSizeMet: in.SessionSizeMet,
 			RepairedMessages: in.RepairedMessages, RepairedLineEnds: in.RepairedLineEnds,
 		},

@@ -46,9 +46,11 @@ type InboundStatus struct {
 	Connections int    `json:"connections"`
 	Limit       int    `json:"limit"` // 0: none
 	Accepted    uint64 `json:"accepted"`
-	Refused     uint64 `json:"refused"` // over the limit
+	Refused     uint64 `json:"refused"` // over a limit
 	Messages    uint64 `json:"messages"`
 
+	RefusedAddress   uint64 `json:"refused_address"`   // of refused: over the limit of an address
+	RefusedNetwork   uint64 `json:"refused_network"`   // of refused: over the limit of a network
 	Denied           uint64 `json:"denied"`            // connections, by connection control
 	RelayRefused     uint64 `json:"relay_refused"`     // recipients
 	TLSFailures      uint64 `json:"tls_failures"`      // handshakes

@@ -7,11 +7,11 @@ import (
 	"slices"
 )
 
-// Apply changes bindings and limit. A binding that stays the same goes on listening; one that
+// Apply changes bindings and limits. A binding that stays the same goes on listening; one that
 // is gone stops, but its connections go on. A lower limit ends no connection either. After an
 // error all is as it was, except in the case that the error tells: a socket that had to make
 // room for a new one of the same port could not be opened again.
-func (l *Listener) Apply(bindings []Binding, limit int) error {
+func (l *Listener) Apply(bindings []Binding, limits Limits) error {
 	want, err := targets(bindings)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (l *Listener) Apply(bindings []Binding, limit int) error {
 	case open == nil: // not started yet
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.bindings, l.limit = slices.Clone(bindings), limit
+		l.bindings, l.limits = slices.Clone(bindings), limits
 		return nil
 	}
 	// open changes only under l.change, which is ours.
@@ -59,7 +59,7 @@ func (l *Listener) Apply(bindings []Binding, limit int) error {
 		_ = s.Close()
 	}
 	l.run(added)
-	l.bindings, l.limit = slices.Clone(bindings), limit
+	l.bindings, l.limits = slices.Clone(bindings), limits
 	return nil
 }
 

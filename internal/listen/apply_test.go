@@ -14,7 +14,7 @@ func TestApply(t *testing.T) {
 	a, b := dial(t, before[0].String()), dial(t, before[1].String())
 	a.ask("x")
 	b.ask("x")
-	if err := l.Apply(bindings(third, "127.0.0.1:0"), 0); err != nil {
+	if err := l.Apply(bindings(third, "127.0.0.1:0"), Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	after := l.Addrs()
@@ -47,7 +47,7 @@ func TestApplyMakesRoom(t *testing.T) {
 	a := dial(t, one)
 	a.ask("x")
 	for _, c := range []struct{ binding, reply string }{{all, all + " y"}, {one, one + " y"}} {
-		if err := l.Apply(bindings(c.binding), 0); err != nil {
+		if err := l.Apply(bindings(c.binding), Limits{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := dial(t, one).ask("y"); got != c.reply {
@@ -67,9 +67,9 @@ func TestApplyFailsAndAllStays(t *testing.T) {
 	defer other.Close()
 	port := freePort(t)
 	one := "127.0.0.1:" + port
-	l := start(t, Options{Bindings: bindings(one), Limit: 7})
+	l := start(t, Options{Bindings: bindings(one), Limits: Limits{Total: 7}})
 	// The first of the new bindings works after making room, the second cannot.
-	err = l.Apply(bindings("0.0.0.0:"+port, other.Addr().String()), 1)
+	err = l.Apply(bindings("0.0.0.0:"+port, other.Addr().String()), Limits{Total: 1})
 	if err == nil || !strings.Contains(err.Error(), "cannot listen on "+other.Addr().String()+": the port is in use by another program") {
 		t.Fatalf("err = %v", err)
 	}
@@ -81,10 +81,10 @@ func TestApplyFailsAndAllStays(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
-	if err := l.Apply(nil, 0); err == nil {
+	if err := l.Apply(nil, Limits{}); err == nil {
 		t.Error("no binding: no error")
 	}
-	if err := l.Apply(bindings("nonsense"), 0); err == nil {
+	if err := l.Apply(bindings("nonsense"), Limits{}); err == nil {
 		t.Error("nonsense: no error")
 	}
 }
@@ -95,7 +95,7 @@ func TestApplyBeforeStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := "127.0.0.1:" + freePort(t)
-	if err := l.Apply(bindings(other), 3); err != nil || len(l.Addrs()) != 0 {
+	if err := l.Apply(bindings(other), Limits{Total: 3}); err != nil || len(l.Addrs()) != 0 {
 		t.Fatal(err, l.Addrs())
 	}
 	if err := l.Start(t.Context()); err != nil {

@@ -1,5 +1,5 @@
 // Package listen turns bindings into connections: it opens the listening sockets, accepts, keeps
-// the number of connections below a limit, and hands each connection to a function that runs
+// the number of connections below its limits, and hands each connection to a function that runs
 // in a goroutine of its own. On a change of configuration what stays the same goes on
 // listening, and no connection ends.
 //

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 // Binding is an address and port to listen on.
@@ -23,17 +26,16 @@ type Binding struct {
 // Options are the settings of a Listener.
 type Options struct {
 	Bindings []Binding
-	// Limit is the number of connections at the same time, over all bindings; 0: no limit.
-	Limit int
+	Limits   Limits
 
 	// Handle runs one connection; when it returns the connection is closed, if Handle has not
 	// done so. Its context is cancelled when the Listener closes. Required.
 	Handle func(ctx context.Context, c net.Conn, b Binding)
-	// Refuse answers a connection over the limit or, while Paused, any; it should write one
-	// reply. It runs beside the accept loop with a deadline of RefuseTime on the connection,
-	// which is closed afterwards. Of a rush only 64 are answered at a time, the others closed at
-	// once. Nil: all are closed at once.
-	Refuse func(c net.Conn, b Binding)
+	// Refuse answers a connection over a limit or, while Paused, any; it should write one reply,
+	// which fits into the empty buffer of a new connection. It runs in the accept loop and must not
+	// wait: RefuseTime is the deadline on the connection, which is closed afterwards. Nil: all are
+	// closed without an answer.
+	Refuse func(c net.Conn, b Binding, why Refusal)
 	// Trouble is told what an administrator should know: accept failing (once until it goes
 	// well again) and a *PanicError. It may be called by several goroutines. Nil: nobody is.
 	Trouble func(b Binding, err error)
@@ -42,14 +44,11 @@ type Options struct {
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }
 
-// RefuseTime is how long the answer to a refused connection may take.
-const RefuseTime = 5 * time.Second
+// RefuseTime is how long the answer to a refused connection may take, which holds up all others.
+const RefuseTime = 10 * time.Millisecond
 
-const (
-	maxRefusing = 64
-	// lastWait is how long Close waits for handlers whose connection it has closed.
-	lastWait = 5 * time.Second
-)
+// lastWait is how long Close waits for handlers whose connection it has closed.
+const lastWait = 5 * time.Second
 
 // PanicError is a panic in Options.Handle or Options.Refuse. Only that connection ends.
 type PanicError struct {
@@ -64,7 +63,9 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic in a connection:
 type Counts struct {
 	Current  int    // connections with a running Handle
 	Accepted uint64 // handed to Handle
-	Refused  uint64 // over the limit or while paused
+	Refused  uint64 // over a limit or while paused
+
+	RefusedAddress, RefusedNetwork uint64 // those of Refused over Limits.PerAddress, PerNetwork
 }
 
 // ErrClosed is returned by Start and Apply after Close.
@@ -78,15 +79,21 @@ type Listener struct {
 
 	mu       sync.Mutex
 	bindings []Binding
-	limit    int
+	limits   Limits
 	open     map[string]*socket // by Binding.Addr; nil before Start
-	conns    map[net.Conn]context.CancelFunc
-	refusing int
+	conns    map[net.Conn]handled
+	clients  clients
 	counts   Counts
 	paused   bool
 	closed   bool
 
-	running sync.WaitGroup // accept loops, handlers, refusals
+	running sync.WaitGroup // accept loops, handlers
+}
+
+// handled is a connection with a running Handle.
+type handled struct {
+	cancel context.CancelFunc
+	client netip.Addr
 }
 
 // socket is one open binding.
@@ -111,8 +118,9 @@ func New(o Options) (*Listener, error) {
 	return &Listener{
 		opts:     o,
 		bindings: slices.Clone(o.Bindings),
-		limit:    o.Limit,
-		conns:    make(map[net.Conn]context.CancelFunc),
+		limits:   o.Limits,
+		conns:    make(map[net.Conn]handled),
+		clients:  newClients(),
 	}, nil
 }
 
@@ -210,25 +218,25 @@ func (l *Listener) trouble(b Binding, err error) {
 
 // admit starts the handler of a connection, or refuses it.
 func (l *Listener) admit(c net.Conn, b Binding) {
+	client := mail.AddrPortOf(c.RemoteAddr()).Addr()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.closed:
+	if l.closed {
+		l.mu.Unlock()
 		_ = c.Close()
-	case l.paused || l.limit > 0 && len(l.conns) >= l.limit:
-		l.counts.Refused++
-		if l.opts.Refuse == nil || l.refusing >= maxRefusing {
-			_ = c.Close()
-			return
-		}
-		l.refusing++
-		l.running.Go(func() { l.refuse(c, b) })
-	default:
-		l.counts.Accepted++
-		ctx, cancel := context.WithCancel(context.Background())
-		l.conns[c] = cancel
-		l.running.Go(func() { l.handle(ctx, c, b) })
+		return
 	}
+	if why, refused := l.refusal(client); refused {
+		l.counts.count(why)
+		l.mu.Unlock()
+		l.refuse(c, b, why)
+		return
+	}
+	defer l.mu.Unlock()
+	l.counts.Accepted++
+	ctx, cancel := context.WithCancel(context.Background())
+	l.conns[c] = handled{cancel, client}
+	l.clients.add(client)
+	l.running.Go(func() { l.handle(ctx, c, b) })
 }
 
 func (l *Listener) handle(ctx context.Context, c net.Conn, b Binding) {
@@ -237,22 +245,23 @@ func (l *Listener) handle(ctx context.Context, c net.Conn, b Binding) {
 		_ = c.Close()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.conns[c]()
+		h := l.conns[c]
+		h.cancel()
+		l.clients.remove(h.client)
 		delete(l.conns, c)
 	}()
 	l.opts.Handle(ctx, c, b)
 }
 
-func (l *Listener) refuse(c net.Conn, b Binding) {
+func (l *Listener) refuse(c net.Conn, b Binding, why Refusal) {
 	defer func() {
 		l.recovered(b, recover())
 		_ = c.Close()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.refusing--
 	}()
-	_ = c.SetDeadline(time.Now().Add(RefuseTime))
-	l.opts.Refuse(c, b)
+	if l.opts.Refuse != nil {
+		_ = c.SetDeadline(time.Now().Add(RefuseTime))
+		l.opts.Refuse(c, b, why)
+	}
 }
 
 func (l *Listener) recovered(b Binding, value any) {
@@ -330,8 +339,8 @@ func (l *Listener) Close(ctx context.Context) error {
 		_ = s.Close()
 	}
 	l.open = nil
-	for _, cancel := range l.conns {
-		cancel()
+	for _, h := range l.conns {
+		h.cancel()
 	}
 	l.mu.Unlock()
 

@@ -137,8 +137,8 @@ func TestServe(t *testing.T) {
 func TestLimit(t *testing.T) {
 	l := start(t, Options{
 		Bindings: bindings("127.0.0.1:0"),
-		Limit:    2,
-		Refuse:   func(c net.Conn, _ Binding) { io.WriteString(c, "421 full\n") },
+		Limits:   Limits{Total: 2},
+		Refuse:   func(c net.Conn, _ Binding, _ Refusal) { io.WriteString(c, "421 full\n") },
 	})
 	addr := l.Addrs()[0].String()
 	a, b := dial(t, addr), dial(t, addr)
@@ -160,7 +160,7 @@ func TestLimit(t *testing.T) {
 		t.Errorf("after one has left: %q", got)
 	}
 	// A changed limit counts at once, and a lower one ends no connection.
-	if err := l.Apply(bindings("127.0.0.1:0"), 1); err != nil {
+	if err := l.Apply(bindings("127.0.0.1:0"), Limits{Total: 1}); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.ask("y"); got != "127.0.0.1:0 y" {
@@ -169,7 +169,7 @@ func TestLimit(t *testing.T) {
 	if got := dial(t, addr).ask("x"); got != "421 full" && got != "error" { // the client's line may meet a closed socket
 		t.Errorf("over the new limit: %q", got)
 	}
-	if err := l.Apply(bindings("127.0.0.1:0"), 0); err != nil {
+	if err := l.Apply(bindings("127.0.0.1:0"), Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	for range 5 {
@@ -179,42 +179,72 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-func TestRefusalsDoNotHoldUpAccept(t *testing.T) {
-	release := make(chan struct{})
-	var mu sync.Mutex
-	running, most := 0, 0
+// TestEachRefusalIsAnsweredF24: of a rush none is closed without a word, and each is told of.
+func TestEachRefusalIsAnsweredF24(t *testing.T) {
+	const rush = 300
+	told := 0
 	l := start(t, Options{
 		Bindings: bindings("127.0.0.1:0"),
-		Limit:    1,
-		Refuse: func(net.Conn, Binding) {
-			mu.Lock()
-			running++
-			most = max(most, running)
-			mu.Unlock()
-			<-release
-			mu.Lock()
-			running--
-			mu.Unlock()
+		Limits:   Limits{Total: 1},
+		Refuse: func(c net.Conn, _ Binding, why Refusal) {
+			if told++; why != OverTotal {
+				t.Errorf("refused for %q", why)
+			}
+			io.WriteString(c, "421 full\n")
 		},
 	})
 	addr := l.Addrs()[0].String()
 	dial(t, addr).ask("x")
-	for range maxRefusing + 20 {
-		dial(t, addr)
+	all := make([]conn, rush)
+	for i := range all {
+		all[i] = dial(t, addr)
 	}
-	until(t, "all are refused", func() bool { return l.Counts().Refused == maxRefusing+20 })
-	until(t, "as many are answered as may be", func() bool { mu.Lock(); defer mu.Unlock(); return running == maxRefusing })
-	close(release)
-	until(t, "all answers are given", func() bool { mu.Lock(); defer mu.Unlock(); return running == 0 })
-	if most != maxRefusing {
-		t.Errorf("%d were answered at the same time, want %d", most, maxRefusing)
+	for i, c := range all {
+		if got, err := io.ReadAll(c); string(got) != "421 full\n" || err != nil {
+			t.Fatalf("number %d got %q, %v", i, got, err)
+		}
 	}
+	if n := l.Counts().Refused; n != rush || told != rush {
+		t.Errorf("%d were counted and %d told of, want %d", n, told, rush)
+	}
+}
+
+// TestRefusalThatWaits: a client that takes no answer holds up the others for no longer than RefuseTime.
+func TestRefusalThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipes()
+		l, err := New(Options{
+			Bindings: bindings("192.0.2.1:25"), Handle: echo, Limits: Limits{Total: 1},
+			Refuse: func(c net.Conn, _ Binding, _ Refusal) { io.WriteString(c, "421 full\n") },
+			Listen: func(context.Context, string, string) (net.Listener, error) { return p, nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		for range 11 { // none of them reads
+			client, server := net.Pipe()
+			defer client.Close()
+			p.conns <- server
+		}
+		synctest.Wait()
+		time.Sleep(RefuseTime)
+		if n, took := l.Counts().Refused, time.Since(begin); n != 10 || took > 10*RefuseTime {
+			t.Errorf("%d were refused in %v", n, took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_ = l.Close(ctx) // the first one is cut off
+	})
 }
 
 func TestPause(t *testing.T) {
 	l := start(t, Options{
 		Bindings: bindings("127.0.0.1:0"),
-		Refuse:   func(c net.Conn, _ Binding) { io.WriteString(c, "421 paused\n") },
+		Refuse:   func(c net.Conn, _ Binding, _ Refusal) { io.WriteString(c, "421 paused\n") },
 	})
 	addr := l.Addrs()[0].String()
 	a := dial(t, addr)
@@ -285,7 +315,7 @@ func TestCloseIsGraceful(t *testing.T) {
 	if err := l.Start(t.Context()); !errors.Is(err, ErrClosed) {
 		t.Errorf("Start after Close: %v", err)
 	}
-	if err := l.Apply(bindings("127.0.0.1:0"), 0); !errors.Is(err, ErrClosed) {
+	if err := l.Apply(bindings("127.0.0.1:0"), Limits{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Apply after Close: %v", err)
 	}
 }

@@ -63,15 +63,21 @@ func (v *Server) Badmail() *badmail.Folder { return v.bad }
 type Inbound struct {
 	Connections int    // open now
 	Accepted    uint64 // since the start
-	Refused     uint64 // over the limit, since the start
-	Messages    int64  // taken by SMTP since the start
+	Refused     uint64 // over a limit, since the start
+	// RefusedAddress and RefusedNetwork are those of Refused over the limit of an address or network.
+	RefusedAddress, RefusedNetwork uint64
+	Messages                       int64 // taken by SMTP since the start
 	Notices
 }
 
 // Inbound returns the figures of client connections.
 func (v *Server) Inbound() Inbound {
 	s := v.listener.Counts()
-	return Inbound{Connections: s.Current, Accepted: s.Accepted, Refused: s.Refused, Messages: v.sessions.received(), Notices: v.notices.counts()}
+	return Inbound{
+		Connections: s.Current, Accepted: s.Accepted,
+		Refused: s.Refused, RefusedAddress: s.RefusedAddress, RefusedNetwork: s.RefusedNetwork,
+		Messages: v.sessions.received(), Notices: v.notices.counts(),
+	}
 }
 
 // Binding is one address that is listened on.

@@ -98,7 +98,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	v.plan.Store(p)
 	v.listener, err = listen.New(listen.Options{
 		Bindings: listenBindings(c),
-		Limit:    c.Connections.InboundLimit,
+		Limits:   listenLimits(c),
 		Handle:   v.handle,
 		Refuse:   v.refuse,
 		Trouble:  v.listenTrouble,
@@ -186,7 +186,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 		return err
 	}
 	old := v.plan.Swap(p)
-	if err := v.listener.Apply(listenBindings(c), c.Connections.InboundLimit); err != nil {
+	if err := v.listener.Apply(listenBindings(c), listenLimits(c)); err != nil {
 		v.plan.Store(old)
 		return err
 	}
@@ -216,13 +216,19 @@ func (v *Server) handle(ctx context.Context, c net.Conn, b listen.Binding) {
 	}
 }
 
-// refuse answers a connection over the limit. It has a row in the log like one that the policy refuses.
-func (v *Server) refuse(c net.Conn, b listen.Binding) {
+// refuse answers a connection over a limit. It has a row in the log like one that the policy refuses.
+func (v *Server) refuse(c net.Conn, b listen.Binding, why listen.Refusal) {
 	r := mail.NewReply(421, mail.Enhanced(4, 3, 2), "Too many connections, try again later")
+	switch why {
+	case listen.OverAddress, listen.OverNetwork:
+		r = mail.NewReply(421, mail.Enhanced(4, 7, 0), "Too many connections from your address or network, try again later")
+	case listen.WhilePaused:
+		r.Text = "Service not available, try again later"
+	}
 	v.record(&mail.Exchange{
 		Time: time.Now(), Conn: v.nextConn(), Remote: mail.AddrPortOf(c.RemoteAddr()), Local: mail.AddrPortOf(c.LocalAddr()),
 		Verb: "CONNECT", Code: r.Code, Enhanced: r.Enhanced, Out: int64(len(r.AppendTo(nil))),
-		Reason: "too many connections",
+		Reason: why.String(),
 	})
 	o := v.plan.Load().sessions[b.Addr]
 	if o == nil || o.Implicit { // nothing can be said cheaply inside TLS

@@ -184,3 +184,44 @@ func TestHeadersCountAsMemoryF27(t *testing.T) {
 		stop(t, svc)
 	})
 }
+
+// TestConnectionsPerAddressAndNetworkF24: a client over the limit of its address or network is told so
+// before the banner, counted, and in both logs; a reload applies the limits.
+func TestConnectionsPerAddressAndNetworkF24(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, p, log := started(t, "connections {\n inbound_per_address = 1\n inbound_per_network = 2\n}")
+		var open []net.Conn
+		connect := func(client, want string) {
+			t.Helper()
+			c := p.dialFrom(client)
+			open = append(open, c)
+			line := make([]byte, 512)
+			n, err := c.Read(line)
+			if err != nil || !strings.HasPrefix(string(line[:n]), want) {
+				t.Errorf("%s got %q, %v; want %s", client, line[:n], err, want)
+			}
+		}
+		connect("192.0.2.9", "220 ")
+		connect("192.0.2.9", "421 4.7.0 ")
+		connect("192.0.2.10", "220 ")
+		connect("192.0.2.11", "421 4.7.0 ")
+		connect("192.0.3.11", "220 ")
+		if in := svc.Servers()[0].Inbound(); in.Connections != 3 || in.Refused != 2 || in.RefusedAddress != 1 || in.RefusedNetwork != 1 {
+			t.Errorf("counted %+v", in)
+		}
+		for _, reason := range []string{"client's address", "client's network"} {
+			if lines := log.lines(reason); len(lines) != 1 || !strings.Contains(lines[0], `reply="421 4.7.0"`) {
+				t.Errorf("of the %s the log says %q", reason, lines)
+			}
+		}
+		if _, _, err := svc.Apply(parse(t, "connections {\n inbound_per_network = 3\n}")); err != nil {
+			t.Fatal(err)
+		}
+		connect("192.0.2.9", "220 ")
+		connect("192.0.2.9", "421 4.7.0 ")
+		for _, c := range open {
+			c.Close()
+		}
+		stop(t, svc)
+	})
+}

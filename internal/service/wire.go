@@ -154,6 +154,14 @@ func stamped(c *config.VirtualServer) func(domain string) bool {
 	return func(domain string) bool { return names[normalDomain(domain)] }
 }
 
+func listenLimits(c *config.VirtualServer) listen.Limits {
+	return listen.Limits{
+		Total:      c.Connections.InboundLimit,
+		PerAddress: c.Connections.InboundPerAddress,
+		PerNetwork: c.Connections.InboundPerNetwork,
+	}
+}
+
 func listenBindings(c *config.VirtualServer) []listen.Binding {
 	out := make([]listen.Binding, len(c.Bindings))
 	for i, b := range c.Bindings {

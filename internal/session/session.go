@@ -17,8 +17,8 @@ import (
 	"github.com/mailroot/mailroot/internal/smtp"
 )
 
-// refuseTimeout bounds the one write of Refuse.
-const refuseTimeout = 5 * time.Second
+// refuseTimeout bounds the one write of Refuse. A new connection has room for it at once.
+const refuseTimeout = 10 * time.Millisecond
 
 // Serve runs one connection to its end, closes it and says why it ended. When ctx is cancelled
 // an idle session gets 421 4.3.2; an open transaction may finish within Options.Grace.
@@ -62,7 +62,8 @@ func Serve(ctx context.Context, c net.Conn, o *Options) (reason CloseReason) {
 	return s.why(reason)
 }
 
-// Refuse tells a client r instead of the banner and closes the connection, without a session.
+// Refuse tells a client r instead of the banner and closes the connection, without a session and
+// without waiting for it.
 // On a binding with implicit TLS nothing can be said so cheaply: close the connection instead.
 func Refuse(c net.Conn, r mail.Reply) {
 	// Errors are of no consequence here: the connection ends either way.

@@ -26,6 +26,8 @@ virtual_server "default" {
   connections {
     inbound_limit       = "unlimited"
     inbound_timeout     = "90s"
+    inbound_per_address = 15
+    inbound_per_network = 40
     outbound_limit      = 200
     outbound_timeout    = "5m"
     outbound_per_domain = 20

@@ -76,8 +76,12 @@ virtual_server "default" {
     #inbound_limit = 1000
     # Idle time of an inbound connection; then 421 4.4.2 and close.
     #inbound_timeout = "600s"
-    # Inbound connections at the same time of one client address. (Not available in this version.)
+    # Inbound connections at the same time of one client address; beyond it 421 4.7.0 before the
+    # banner.
     #inbound_per_address = "off"
+    # Inbound connections at the same time of the clients of one network, a /24 of IPv4 or a /64 of
+    # IPv6; beyond it 421 4.7.0 before the banner.
+    #inbound_per_network = "off"
     # Outbound connections at the same time, all remote domains together.
     #outbound_limit = 500
     # Idle time of an outbound connection; the phases of RFC 5321 section 4.5.3.2 apply below it.
