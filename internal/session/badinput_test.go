@@ -86,6 +86,57 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	}
 }
 
+// TestRefusedAmongAcceptedE15: refused recipients do not take down the accepted ones of the transaction,
+// but beyond ten each is answered with a delay; one too many that does not exist ends the connection.
+func TestRefusedAmongAcceptedE15(t *testing.T) {
+	for _, tc := range []struct {
+		name, rcpt, reply string
+		ends              bool
+	}{
+		{"relay", "<x@other.example>", "550 5.7.1 *", false},
+		{"grammar", "<x@@other.example>", "501 5.*", false},
+		{"arguments", "<x@example.com> NOTIFY=MAYBE", "501 5.5.4 *", false},
+		{"unknown", "<nobody@example.com>", "550 5.1.1 *", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, o *session.Options, m *sessiontest.Memory) {
+				o.Policy = &sessiontest.Rules{Local: []string{"example.com"}}
+				m.FailRcpt = func(a mail.Address) error {
+					if a.Local == "nobody" {
+						return mail.Fail(550, mail.Enhanced(5, 1, 1), "No such user", nil)
+					}
+					return nil
+				}
+				c := sessiontest.Dial(t, o)
+				c.Expect("220 *")
+				c.Command("HELO client.example", "250 *")
+				c.Command("MAIL FROM:<a@b.example>", "250 *")
+				for range 5 {
+					c.Command("RCPT TO:<u@example.com>", "250 *")
+				}
+				begin := time.Now()
+				for i := range 12 {
+					if tc.ends && i == 10 {
+						c.Command("RCPT TO:"+tc.rcpt, "421 4.7.0 *")
+						c.Ends(session.ClosedByErrors)
+						return
+					}
+					c.Command("RCPT TO:"+tc.rcpt, tc.reply)
+				}
+				if took := time.Since(begin); took < 10*time.Second {
+					t.Errorf("all were answered within %v", took)
+				}
+				c.Command("DATA", "354 *")
+				c.Send(".\r\n")
+				c.Expect("250 2.6.0 *")
+				if n := len(m.Messages()[0].Rcpts); n != 5 {
+					t.Errorf("the message has %d recipients, want 5", n)
+				}
+			})
+		})
+	}
+}
+
 // TestTinyChunksF13: a flood of small chunks ends the connection, one of larger ones does not.
 func TestTinyChunksF13(t *testing.T) {
 	for _, tc := range []struct {

@@ -106,7 +106,8 @@ type Options struct {
 	// ends a connection; 20 if zero, negative: no limit.
 	MaxJunk int
 	// MaxRefused is the number of refused recipients without a message that is suffered; the
-	// next one ends the connection; 10 if zero, negative: no limit.
+	// next one ends the connection; 10 if zero, negative: no limit. While the transaction has
+	// recipients only those that do not exist (5.1.1) end it, others are answered with a delay.
 	MaxRefused int
 	// ErrorDelay is waited before a connection is closed for one of these; 5 s if zero,
 	// negative: none.

@@ -11,18 +11,22 @@ import (
 type penalty struct {
 	errors  int         // syntax errors
 	refused int         // recipients
+	unknown int         // of them: that do not exist here (5.1.1), as in a dictionary
 	junk    []time.Time // of the last junk commands, a ring; nil until there is one
 	at      int         // where the next goes
 }
 
 // judge counts a reply and replaces it when the client has gone too far (bad inputs F15, F21,
-// E15): after a delay it gets 421 4.7.0.
+// E15): after a delay it gets 421 4.7.0. A recipient that is refused is no reason to end a transaction
+// that has others, unless the client tries what names there are: then there is the delay alone.
 func (s *session) judge(ctx context.Context, v *verb, r reply) reply {
 	if r.close != Open {
 		return r
 	}
 	p := &s.penalty
 	code, enhanced := s.status(&r)
+	rcpt := v != nil && v.name == "RCPT"
+	spare := rcpt && s.trade.rcpts > 0
 	far := false
 	switch {
 	case code == 250 && r.text == sayQueued:
@@ -31,10 +35,14 @@ func (s *session) judge(ctx context.Context, v *verb, r reply) reply {
 	case v != nil && v.flags&junk != 0:
 		far = s.tooMuchJunk()
 	case code < 500:
-	case v != nil && v.name == "RCPT" && (code == 550 || code == 551 || code == 553 || r.text == sayBadAddress):
+	case rcpt && (code == 550 || code == 551 || code == 553 || r.text == sayBadAddress):
 		p.refused++
+		if enhanced == mail.Enhanced(5, 1, 1) {
+			p.unknown++
+		}
 		limit := s.o.maxRefused()
 		far = limit >= 0 && p.refused > limit
+		spare = spare && p.unknown <= limit
 	case code == 500 || code == 501 || code == 555:
 		p.errors++
 		limit := s.o.maxErrors()
@@ -45,6 +53,9 @@ func (s *session) judge(ctx context.Context, v *verb, r reply) reply {
 	}
 	reason := "too many errors, the last: " + mail.NewReply(code, enhanced, "").String()
 	s.pause(ctx, s.o.errorDelay())
+	if spare {
+		return r
+	}
 	return reply{text: sayErrors, close: ClosedByErrors, reason: reason}
 }
 
