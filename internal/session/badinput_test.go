@@ -187,6 +187,50 @@ func TestLongLineF15(t *testing.T) {
 	})
 }
 
+// TestLongLineF2: a bare CR or LF in a line that is too long is found wherever it stands, for the sides
+// no longer agree on where commands end.
+func TestLongLineF2(t *testing.T) {
+	long := func(n int) string { return "NOOP " + strings.Repeat("x", n) }
+	bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {
+		for _, n := range []int{2043, 2044, 3000, 4090, 4091, 4092, 4096, 10000, 60000} {
+			for _, text := range []string{
+				long(n) + "\n", "NO\rOP" + long(n) + "\r\n", long(n) + "\rRSET\r\n", long(n) + "\r\r\n", "\r" + long(n) + "\r\n",
+			} {
+				c := sessiontest.Dial(t, o)
+				c.Expect("220 *")
+				c.Send(text)
+				if got := c.Reply(); !strings.HasPrefix(got, "500 5.5.2 Bare CR or LF") {
+					t.Fatalf("%d octets, beginning with %q, ending in %q: the server said %q", n, text[:8], text[len(text)-8:], got)
+				}
+				c.Ends(session.ClosedOutOfSync)
+			}
+			c := sessiontest.Dial(t, o)
+			c.Expect("220 *")
+			c.Command(long(n+10), "500 5.5.2 Command line too long")
+			c.Command("NOOP", "250 *")
+		}
+	})
+}
+
+// TestOtherProtocolF20: HTTP is known by its verbs, and by the end of its request line, however long that is.
+func TestOtherProtocolF20(t *testing.T) {
+	bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {
+		for _, line := range []string{
+			"PROPFIND / HTTP/1.1", "x http/1.0", "GET /" + strings.Repeat("x", 3000), "GET /" + strings.Repeat("x", 50000) + " HTTP/1.1",
+			"PROPFIND /" + strings.Repeat("x", 2100) + " HTTP/1.1", "MKCOL /" + strings.Repeat("x", 50000) + " HTTP/1.1",
+		} {
+			c := sessiontest.Dial(t, o)
+			c.Expect("220 *")
+			c.Command(line, "521 5.5.1 *")
+			c.Ends(session.ClosedWrongProtocol)
+		}
+		c := sessiontest.Dial(t, o)
+		c.Expect("220 *")
+		c.Command("NOOP x HTTP/1.1", "250 *")
+		c.Command(" HTTP/1.1", "500 5.*")
+	})
+}
+
 // TestEndlessLineF16: reading stops at a cap.
 func TestEndlessLineF16(t *testing.T) {
 	bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {

@@ -21,7 +21,7 @@ func (s *session) next(ctx context.Context) CloseReason {
 	raw, err := s.w.line()
 	switch err {
 	case nil:
-	case errLongLine, errEndless:
+	case errLongLine, errLongBare, errEndless:
 		return s.answer(ctx, nil, s.badLine(raw, err), 0)
 	default:
 		return s.lost(err)
@@ -86,7 +86,7 @@ func (s *session) refuseVerb(v *verb, arg string, t text) reply {
 	return reply{text: t}
 }
 
-// badLine answers a line that is no command.
+// badLine answers a line that is no command; of one that is too long, line is both ends.
 func (s *session) badLine(line []byte, err error) reply {
 	s.said = s.w.now
 	s.ex.Arg = ""
@@ -97,11 +97,13 @@ func (s *session) badLine(line []byte, err error) reply {
 		// Octets follow, and nobody knows how many (bad input F10).
 		return reply{text: sayBadBdat, close: ClosedOutOfSync}
 	}
-	if err == errLongLine {
-		return reply{text: sayLineTooLong}
-	}
-	if foreign(line) {
+	switch {
+	case foreign(line):
 		return reply{text: sayForeign, close: ClosedWrongProtocol}
+	case err == errLongBare:
+		return grammar(smtp.ErrLineEnd)
+	case err == errLongLine:
+		return reply{text: sayLineTooLong}
 	}
 	return grammar(err)
 }
@@ -112,7 +114,13 @@ var foreignWords = [...]string{
 	"PRI * ", "Host:", "User-Agent:", "SSH-",
 }
 
+// foreign reports whether a line that is no command begins as those of another protocol do, or ends as
+// the request of HTTP does whatever its verb.
 func foreign(line []byte) bool {
+	const version = " HTTP/1."
+	if n := len(line) - len(version) - 1; n > 0 && mail.EqualFoldASCII(string(line[n:n+len(version)]), version) {
+		return true
+	}
 	for _, w := range foreignWords {
 		if len(line) >= len(w) && mail.EqualFoldASCII(string(line[:len(w)]), w) {
 			return true

@@ -20,11 +20,9 @@ var (
 	errStopped  = errors.New("session: shut down")
 	errEndless  = errors.New("session: command line without end")
 	errLongLine = errors.New("session: command line too long")
+	errLongBare = errors.New("session: command line too long, with a bare CR or LF")
 	errForeign  = errors.New("session: not SMTP")
 )
-
-// maxDrain is how much of a command line that is too long is read in search of its end.
-const maxDrain = 64 << 10
 
 // tlsHandshake is the first octet of a TLS record that opens a connection.
 const tlsHandshake = 0x16
@@ -126,13 +124,15 @@ func (w *wire) line() ([]byte, error) {
 			w.pos += n
 			w.seen = 0
 			if n > smtp.MaxCommandLine {
-				return line, errLongLine
+				l := longLine{}
+				l.add(line)
+				return l.result()
 			}
 			return line, nil
 		}
 		w.seen = w.buffered()
 		if w.seen > smtp.MaxCommandLine {
-			return w.longLine(since)
+			return w.drain(since)
 		}
 		if err := w.fill(&since); err != nil {
 			return nil, err
@@ -141,24 +141,6 @@ func (w *wire) line() ([]byte, error) {
 			return nil, errForeign
 		}
 	}
-}
-
-// longLine drops a line that is too long up to its end and returns its beginning.
-func (w *wire) longLine(since time.Time) ([]byte, error) {
-	head := bytes.Clone(w.buf[w.pos : w.pos+16])
-	for drained := 0; drained <= maxDrain; {
-		if i := bytes.IndexByte(w.buf[w.pos:w.end], '\n'); i >= 0 {
-			w.pos += i + 1
-			w.seen = 0
-			return head, errLongLine
-		}
-		drained += w.buffered()
-		w.pos = w.end
-		if err := w.fill(&since); err != nil {
-			return nil, err
-		}
-	}
-	return head, errEndless
 }
 
 // chunk returns up to limit octets that have arrived, after waiting for at least one.
