@@ -147,9 +147,19 @@ func (in *Intake) begin(ctx context.Context) (*Tx, error) {
 	return t, nil
 }
 
-// prefix appends what is stored before the message itself: Received and, for a submission,
-// the Message-ID and Date that it lacks (RFC 6409 §8.2, §8.3).
+// prefix appends what is stored before the message itself: the fields of fieldsBefore and, if the message
+// would go on in the last of them, the empty line that makes all of it body.
 func (t *Tx) prefix(dst []byte) []byte {
+	dst = t.fieldsBefore(dst)
+	if t.scratch.scan.AllBody() {
+		dst = append(dst, '\r', '\n')
+	}
+	return dst
+}
+
+// fieldsBefore appends Received and, for a submission, the Message-ID and Date that the message lacks
+// (RFC 6409 §8.2, §8.3).
+func (t *Tx) fieldsBefore(dst []byte) []byte {
 	fqdn := t.in.o.FQDN()
 	tr := message.Trace{
 		Helo: t.env.Helo, Name: t.env.PeerName, Addr: t.env.Peer, By: fqdn,

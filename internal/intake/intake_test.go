@@ -187,7 +187,6 @@ func TestOctetsUnchanged(t *testing.T) {
 		"R7: x\r\nReceived: from evil by evil; x\r\nReceived: y\r\n\r\n",
 		"\r\nno header\r\n",
 		"no colon\r\n\r\n..\r\n.\r\n",
-		" begins with a blank\r\n\r\n",
 		"X: " + strings.Repeat("y", 300<<10) + "\r\nEnd: beyond the cap\r\n\r\nbody\r\n",
 		"8-bit: \xff\xfe\r\n\r\n\xff\r\n",
 	} {
@@ -208,6 +207,42 @@ func TestOctetsUnchanged(t *testing.T) {
 			}
 			if strings.HasPrefix(msg, "R7") && st.env.Content.Hops != 2 {
 				t.Errorf("R7: %d hops, want 2", st.env.Content.Hops)
+			}
+		}
+	}
+}
+
+// A message that begins with a blank or a tab would go on in our Received field, or in the Date that we
+// added: an empty line makes it body. Its fields are none, so that it lacks what a submission gets.
+func TestMessageIsKeptOutOfOurFields(t *testing.T) {
+	for _, msg := range []string{" (from [192.0.2.66]) by evil\r\nMessage-ID: <x@evil>\r\nFrom: fred\r\n\r\nbody\r\n", "\tx\r\n", " "} {
+		for _, relay := range []bool{false, true} {
+			for _, n := range []int{0, 1} {
+				var st store
+				p := client()
+				p.Relay = relay
+				if _, err := send(t, st.options(), p, mail.Sender{}, msg, n, "bob@example.org"); err != nil {
+					t.Fatal(err)
+				}
+				stored := st.body.String()
+				m, err := netmail.ReadMessage(strings.NewReader(stored))
+				if err != nil {
+					t.Fatalf("%q: %v", stored, err)
+				}
+				want := 1
+				if relay {
+					want = 3 // Message-ID and Date
+				}
+				if len(m.Header) != want || strings.Contains(fmt.Sprint(m.Header), "evil") {
+					t.Errorf("%q has the header %q", msg, m.Header)
+				}
+				at := strings.Index(stored, "\r\n\r\n") + 4
+				if rest := strings.TrimSuffix(stored[at:], "\r\n"); rest != strings.TrimSuffix(msg, "\r\n") {
+					t.Errorf("%q has the body %q", msg, rest)
+				}
+				if c := &st.env.Content; c.HeaderLen != int64(at) || c.Size != int64(len(stored)) || len(c.Edits) != 0 || relay != c.OwnID {
+					t.Errorf("%q, header %d: %+v", msg, at, c)
+				}
 			}
 		}
 	}
@@ -552,6 +587,7 @@ func TestAllocs(t *testing.T) {
 func FuzzIntake(f *testing.F) {
 	f.Add([]byte(message1), uint16(3), false)
 	f.Add([]byte("\r"), uint16(0), true)
+	f.Add([]byte(" x"), uint16(0), false)
 	f.Fuzz(func(t *testing.T, msg []byte, n uint16, binary bool) {
 		var st store
 		s := mail.Sender{}
@@ -563,6 +599,11 @@ func FuzzIntake(f *testing.F) {
 		}
 		got := st.body.String()
 		at, _ := cutTrace(t, got)
+		if len(msg) > 0 && (msg[0] == ' ' || msg[0] == '\t') {
+			if at += 2; got[at-2:at] != "\r\n" {
+				t.Fatalf("%q stored as %q", msg, got)
+			}
+		}
 		rest := strings.TrimPrefix(got[at:], string(msg))
 		if len(got[at:])-len(rest) != len(msg) || rest != "" && rest != "\n" && rest != "\r\n" || binary && rest != "" {
 			t.Fatalf("%q stored as %q", msg, got[at:])

@@ -13,8 +13,8 @@ import (
 // or Abort. It belongs to one goroutine until then.
 //
 // What is stored is the trace fields, then the octets as they were written. Two things are
-// done to them: a message that lacks its final CRLF gets it, unless it is BINARYMIME, and
-// nothing else.
+// done to them: a message that begins with a blank gets an empty line before it, since it would go on
+// in our last field, and one that lacks its final CRLF gets it, unless it is BINARYMIME.
 type Tx struct {
 	in     *Intake
 	spool  SpoolTx

@@ -29,6 +29,7 @@ type Scanner struct {
 	binary bool
 	done   bool // the header has ended
 	cut    bool // it was longer than MaxHeader
+	body   bool // there is none: see AllBody
 	lead   uint8
 
 	buf  []byte // header octets of earlier calls
@@ -85,6 +86,11 @@ func (s *Scanner) Header(p []byte) (n int, done bool) {
 	if s.done {
 		return 0, true
 	}
+	if len(s.buf) == 0 && len(p) > 0 && (p[0] == ' ' || p[0] == '\t') {
+		s.body = true
+		s.endHeader()
+		return 0, true
+	}
 	room := MaxHeader - len(s.buf)
 	window := p[:min(len(p), room)]
 	if n = s.findEnd(window); n == 0 {
@@ -138,6 +144,11 @@ func (s *Scanner) HasDate() bool { return s.date }
 
 // HasMessageID reports whether the header has a Message-ID field, however malformed.
 func (s *Scanner) HasMessageID() bool { return s.hasID }
+
+// AllBody reports whether the message begins with a blank or tab, and so without a header: whatever is
+// put before it would go on in its first line, were it not kept apart by an empty line. Valid once
+// Header has reported the end, or after End.
+func (s *Scanner) AllBody() bool { return s.body }
 
 // Hops returns the number of Received fields seen.
 func (s *Scanner) Hops() int { return s.hops }

@@ -94,7 +94,9 @@ func TestScannerShapes(t *testing.T) {
 		{name: "half a last line end", msg: "\r\nbody\r", want: mail.Content{HeaderLen: 2}, missing: "\n"},
 		{name: "dots in the header", msg: ".x: y\r\n.z\r\n\r\n.\r\n", want: mail.Content{HeaderLen: 13, DotLines: 3}},
 		{name: "no colon anywhere", msg: "hello\r\nReceived\r\n\r\n", want: mail.Content{HeaderLen: 19}},
-		{name: "R6 header begins with a blank", msg: " Received: x\r\nReceived: y\r\n z\r\n\r\n", want: mail.Content{HeaderLen: 33, Hops: 1}},
+		{name: "R6 begins with a blank: all body", msg: " Received: x\r\nReceived: y\r\nFrom: fred\r\n\r\n.\xe9", missing: "\r\n",
+			want: mail.Content{DotLines: 1, EightBit: true}},
+		{name: "R6 begins with a tab: all body", msg: "\tx\r\n"},
 		{name: "R6 name with a blank", msg: "My Subject: a\r\nSubject: b\r\n\r\n", want: mail.Content{HeaderLen: 29, Subject: "b"}},
 		{name: "R6 two Froms", msg: "From: a@b\r\nFROM: c@d\r\n\r\n", want: mail.Content{HeaderLen: 24, Edits: []mail.Edit{
 			{Offset: 6, Length: 3, Kind: mail.EditFromAddress}, {Offset: 17, Length: 3, Kind: mail.EditFromAddress}}}},

@@ -17,8 +17,9 @@ type difference struct {
 var added = regexp.MustCompile(`^(?:Message-ID: <[!-;=?-~]+@[!-;=?-~]+>\r\n|Date: [A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n)`)
 
 // compare says how got differs from sent, and fails on any difference but the allowed ones:
-// a Date or Message-ID field in front where the message had none, and the default domain
-// inserted after a bare address of an address field. Removed or changed octets never are.
+// a Date or Message-ID field in front where the message had none, an empty line before a message that
+// would go on in a field of ours, and the default domain inserted after a bare address of an address
+// field. Removed or changed octets never are.
 func compare(sent, got []byte) (difference, error) {
 	var d difference
 	header := headerOf(sent)
@@ -33,6 +34,12 @@ func compare(sent, got []byte) (difference, error) {
 		}
 		got, seen = got[len(field):], string(name)
 		d.fields++
+	}
+	if beginsWithBlank(sent) {
+		ok := false
+		if got, ok = bytes.CutPrefix(got, []byte("\r\n")); !ok {
+			return d, fmt.Errorf("the message goes on in a field of ours: got %.60q", got)
+		}
 	}
 	insert := []byte("@" + localDomain)
 	for i, j := 0, 0; ; i, j = i+1, j+1 {
@@ -54,7 +61,7 @@ func compare(sent, got []byte) (difference, error) {
 
 // headerOf returns the header, up to the empty line, as the relay must see it.
 func headerOf(msg []byte) []byte {
-	if bytes.HasPrefix(msg, []byte("\r\n")) {
+	if bytes.HasPrefix(msg, []byte("\r\n")) || beginsWithBlank(msg) {
 		return nil
 	}
 	if i := bytes.Index(msg, []byte("\r\n\r\n")); i >= 0 {
@@ -62,6 +69,10 @@ func headerOf(msg []byte) []byte {
 	}
 	return msg
 }
+
+// beginsWithBlank reports whether a message has no header because its first line is the continuation of
+// none.
+func beginsWithBlank(msg []byte) bool { return len(msg) > 0 && (msg[0] == ' ' || msg[0] == '\t') }
 
 func hasField(header []byte, name string) bool {
 	return regexp.MustCompile(`(?im)^` + regexp.QuoteMeta(name) + `[ \t]*:`).Match(header)
@@ -129,5 +140,11 @@ func TestCompare(t *testing.T) {
 	withDate := "Date: Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n"
 	if _, err := compare([]byte(withDate), []byte("Date: Fri, 2 Jan 2026 03:04:05 +0000\r\n"+withDate)); err == nil {
 		t.Error("a second Date was not seen")
+	}
+	const blank = " x\r\nDate: y\r\n\r\n"
+	for got, ok := range map[string]bool{blank: false, "\r\n" + blank: true, "Date: Fri, 2 Jan 2026 03:04:05 +0000\r\n\r\n" + blank: true} {
+		if _, err := compare([]byte(blank), []byte(got)); (err == nil) != ok {
+			t.Errorf("%q: %v", got, err)
+		}
 	}
 }
