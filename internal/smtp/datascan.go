@@ -193,12 +193,15 @@ func (d *DataScanner) sawNUL(p []byte) {
 	}
 }
 
-// Finish ends a chunked message: a CR that waited for its LF is stray. A text that does not
-// end in CRLF stays as it is.
+// Finish ends a chunked message: a CR that waited for its LF is stray, and a lone dot at the end is one
+// although no line end follows, since whoever passes the text on adds it. A text that does not end in
+// CRLF stays as it is.
 func (d *DataScanner) Finish() {
 	switch d.state {
 	case cr:
 		d.endLine(false)
+	case dot:
+		d.LoneDot = d.LoneDot || !d.clean
 	case dotCR:
 		d.LoneDot = true
 		d.endLine(false)

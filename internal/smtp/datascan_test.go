@@ -69,6 +69,9 @@ func reference(input string, chunked bool) scanned {
 		if line == "." && end != "" && (!strings.HasSuffix(before, "\r\n") || end != "\r\n") {
 			r.loneDot = true
 		}
+		if line == "." && end == "" && chunked && !strings.HasSuffix(before, "\r\n") {
+			r.loneDot = true
+		}
 		if !chunked {
 			line = strings.TrimPrefix(line, ".")
 		}
@@ -173,6 +176,11 @@ func TestDataScannerF14(t *testing.T) {
 		{"a\n.\r\n", "a\r\n.\r\n", true},
 		{"a\r\n.\n", "a\r\n.\r\n", true},
 		{"a\r\n.\r", "a\r\n.\r\n", true},
+		{"a\n.", "a\r\n.", true},
+		{"a\r.", "a\r\n.", true},
+		{"a\r\n.", "a\r\n.", false},
+		{".", ".", false},
+		{"a\n.b", "a\r\n.b", false},
 	} {
 		got := scanIn([]byte(tc.in), nil, true)
 		if got.text != tc.text || got.loneDot != tc.lone || got.done {
