@@ -39,31 +39,47 @@ func (s *session) bdat(_ context.Context, arg string) reply {
 
 // refuseChunk makes the loop read a chunk before it answers r.
 func (s *session) refuseChunk(arg string, r reply) reply {
-	size, _, err := smtp.ParseBdat(arg)
+	size, last, err := smtp.ParseBdat(arg)
 	switch {
 	case err != nil:
 		return reply{text: sayBadBdat, close: ClosedOutOfSync}
 	case s.o.MaxSessionSize > 0 && size > s.o.MaxSessionSize:
 		return reply{text: saySessionSize, close: ClosedBySize}
 	}
-	r.step, r.number = stepDiscard, size
+	r.step, r.number, r.last = stepDiscard, size, last
 	return r
 }
 
-// discard reads n octets and forgets them.
-func (s *session) discard(n int64) error {
+// discard reads the chunk that r refuses and forgets it. If it goes on with a text that was refused
+// before, a lone dot in it is still found, and replaces the answer.
+func (s *session) discard(r reply) (reply, error) {
 	s.w.data = true
 	s.w.rate.start(s.w.now)
 	defer s.receiveEnds()
-	for n > 0 {
+	for n := r.number; n > 0; {
 		p, err := s.w.chunk(n)
 		if err != nil {
-			return err
+			return r, err
+		}
+		if s.refused != nil {
+			s.refused.Scan(p)
 		}
 		s.w.use(len(p))
 		n -= int64(len(p))
 	}
-	return nil
+	if s.refused == nil {
+		return r, nil
+	}
+	if r.last {
+		s.refused.Finish()
+	}
+	if s.refused.LoneDot {
+		r = loneDot()
+	}
+	if r.last {
+		s.refused = nil
+	}
+	return r, nil
 }
 
 // receiveChunk reads a chunk into the transaction and, if it is the last, ends it. An error is
@@ -105,8 +121,14 @@ func (s *session) receiveChunk(ctx context.Context, size int64, last bool) (r re
 	case last:
 		r = s.finish(ctx)
 	case t.failed():
-		// The client learns it now; the chunks that it has sent on find no transaction.
+		// The client learns it now; the chunks that it has sent on find no transaction, but are
+		// looked at (bad input F1).
+		scan := t.scan
 		r = s.finish(ctx)
+		if !binary {
+			scan.Write = func([]byte) {}
+			s.refused = &scan
+		}
 	default:
 		r = reply{text: sayChunk, number: size}
 	}

@@ -140,7 +140,7 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 	case stepChunk:
 		r, in, err = s.receiveChunk(ctx, r.number, r.last)
 	case stepDiscard:
-		err = s.discard(r.number)
+		r, err = s.discard(r)
 	}
 	if err != nil {
 		return s.lost(err)

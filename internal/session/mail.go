@@ -22,7 +22,7 @@ func (s *session) mailVerb(ctx context.Context, arg string) reply {
 	if err != nil {
 		return refusal(err)
 	}
-	s.trade.tx, s.trade.sender = tx, sender
+	s.trade.tx, s.trade.sender, s.refused = tx, sender, nil
 	s.w.busy = true
 	return reply{text: sayMail, addr: tx.Sender()}
 }

@@ -86,6 +86,7 @@ type session struct {
 	private bool  // what follows may be a password: the last verb was AUTH
 	taken   int64 // octets of all messages so far
 	trade   transaction
+	refused *smtp.DataScanner // of a text that was refused before its last chunk
 	penalty penalty
 }
 
@@ -190,6 +191,7 @@ func (s *session) reset() {
 	write := s.trade.scan.Write
 	s.trade = transaction{}
 	s.trade.scan.Write = write
+	s.refused = nil
 	s.w.busy = false
 	s.w.rate.finish()
 }

@@ -47,7 +47,7 @@ func (s *session) spoiled() (reply, bool) {
 	t := &s.trade
 	switch {
 	case t.scan.LoneDot:
-		return reply{text: sayStrayEnds, close: ClosedOutOfSync, reason: "bare CR or LF next to a lone dot"}, true
+		return loneDot(), true
 	case t.scan.Stray > 0 && !s.profile().RepairLineEnds():
 		return reply{text: sayStrayEnds}, true
 	case t.scan.NUL || t.header.NUL:
@@ -60,6 +60,10 @@ func (s *session) spoiled() (reply, bool) {
 		return refusal(t.err), true
 	}
 	return reply{}, false
+}
+
+func loneDot() reply {
+	return reply{text: sayStrayEnds, close: ClosedOutOfSync, reason: "bare CR or LF next to a lone dot"}
 }
 
 // failed reports whether the message is lost for a reason that the client should hear before
