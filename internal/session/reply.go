@@ -25,6 +25,7 @@ type reply struct {
 	raw    mail.Reply
 	addr   mail.Address
 	arg    string
+	utf8   bool // arg may be beyond ASCII
 	number int64
 	id     mail.QueueID
 

@@ -124,7 +124,7 @@ func (s *session) queued(acc mail.Accepted) reply {
 	} else if !acc.OwnID {
 		id = " " + id
 	}
-	r := reply{text: sayQueued, arg: id, id: acc.ID, record: id}
+	r := reply{text: sayQueued, arg: id, utf8: s.trade.sender.UTF8, id: acc.ID, record: id}
 	if s.o.Voice != Classic {
 		r.arg = id[len(id)-len(acc.MessageID):]
 		if acc.MessageID == "" {

@@ -207,7 +207,7 @@ func (s *session) appendValue(dst []byte, what byte, r *reply) []byte {
 	case 'h':
 		return append(dst, s.o.fqdn()...)
 	case 's':
-		return appendEcho(dst, r.arg, s.trade.sender.UTF8)
+		return appendEcho(dst, r.arg, r.utf8 || s.trade.sender.UTF8)
 	case 'n':
 		return strconv.AppendInt(dst, r.number, 10)
 	case 'i':
