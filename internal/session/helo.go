@@ -1,6 +1,9 @@
 package session
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // maxHelo bounds the name that is kept (RFC 5321 §4.5.3.1.2); the record has more of it.
 const maxHelo = 255
@@ -16,6 +19,7 @@ func (s *session) helo(_ context.Context, arg string) reply {
 // greet takes a greeting. Anything is taken for a name: much of what talks to a relay does not
 // know its own (bad input E5). The classic voice even does without.
 func (s *session) greet(arg string, esmtp bool) (reply, bool) {
+	arg = strings.TrimLeft(arg, " ")
 	if arg == "" && s.o.Voice != Classic {
 		return reply{text: sayNoName}, false
 	}

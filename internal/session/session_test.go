@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -307,6 +308,35 @@ func TestMessageIDReply(t *testing.T) {
 		got := c.Expect("250 2.6.0 *<???xxx*")
 		if len(got)+2 > 512 {
 			t.Errorf("a reply of %d octets", len(got)+2)
+		}
+	})
+}
+
+// TestMessageIDInUTF8: within a transaction with SMTPUTF8 the message id comes back as it was sent.
+func TestMessageIDInUTF8(t *testing.T) {
+	bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {
+		c := sessiontest.Dial(t, o)
+		upToBdat(c, " SMTPUTF8")
+		text := "Message-ID: <\u00fc@x>\r\n\r\n"
+		c.Send(fmt.Sprintf("BDAT %d LAST\r\n%s", len(text), text))
+		if got := c.Reply(); !strings.Contains(got, "<\u00fc@x>") {
+			t.Errorf("the server said %q", got)
+		}
+	})
+}
+
+// TestBlanksBeforeTheNameE5: they are no part of it.
+func TestBlanksBeforeTheNameE5(t *testing.T) {
+	bubble(t, func(t *testing.T, o *session.Options, m *sessiontest.Memory) {
+		c := sessiontest.Dial(t, o)
+		c.Expect("220 *")
+		c.Command("EHLO   client.example", "250-*")
+		c.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 0 LAST\r\n")
+		c.Expect("250 *")
+		c.Expect("250 *")
+		c.Expect("250 2.6.0 *")
+		if helo := m.Messages()[0].Peer.Helo; helo != "client.example" {
+			t.Errorf("the name is %q", helo)
 		}
 	})
 }

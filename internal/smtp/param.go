@@ -7,14 +7,14 @@ import (
 )
 
 // ParseMail parses what follows "MAIL ": "FROM:", the reverse-path and its ESMTP parameters
-// (RFC 5321 §4.1.1.2). The profile says whether brackets and domain may be missing. Blanks
-// after the colon are taken. AUTH= is checked and ignored: no client is trusted to say who
+// (RFC 5321 §4.1.1.2). The profile says whether brackets and domain may be missing, and
+// whether blanks before "FROM" and the colon are taken; those after the colon always are. AUTH= is checked and ignored: no client is trusted to say who
 // wrote a message (RFC 4954 §5).
 //
 // The error is one of ErrArguments, ErrAddress, ErrNeedUTF8, ErrUTF8 and ErrParameter. The
 // strings of the result share the memory of args.
 func ParseMail(args string, p Profile) (mail.Sender, error) {
-	inner, rest, err := cutArgument(args, "FROM:", p)
+	inner, rest, err := cutArgument(args, "FROM", p)
 	if err != nil {
 		return mail.Sender{}, err
 	}
@@ -46,7 +46,7 @@ func ParseMail(args string, p Profile) (mail.Sender, error) {
 // ParseRcpt parses what follows "RCPT ": "TO:", the forward-path and its ESMTP parameters
 // (RFC 5321 §4.1.1.3). utf8 says that the transaction has SMTPUTF8. For the rest see ParseMail.
 func ParseRcpt(args string, p Profile, utf8 bool) (mail.Recipient, error) {
-	inner, rest, err := cutArgument(args, "TO:", p)
+	inner, rest, err := cutArgument(args, "TO", p)
 	if err != nil {
 		return mail.Recipient{}, err
 	}
@@ -75,10 +75,21 @@ func ParseRcpt(args string, p Profile, utf8 bool) (mail.Recipient, error) {
 	return r, nil
 }
 
-// cutArgument drops the keyword "FROM:" or "TO:" and splits the rest behind the path.
+// cutArgument drops the keyword "FROM" or "TO" with its colon and splits the rest behind the path.
 func cutArgument(args, keyword string, p Profile) (inner, rest string, err error) {
+	if p.LooseBlanks() {
+		args = strings.TrimLeft(args, " ")
+	}
 	n := len(keyword)
 	if len(args) < n || !mail.EqualFoldASCII(args[:n], keyword) {
+		return "", "", ErrArguments
+	}
+	path := args[n:]
+	if p.LooseBlanks() {
+		path = strings.TrimLeft(path, " ")
+	}
+	path, ok := strings.CutPrefix(path, ":")
+	if !ok {
 		return "", "", ErrArguments
 	}
 	for i := range len(args) {
@@ -89,8 +100,7 @@ func cutArgument(args, keyword string, p Profile) (inner, rest string, err error
 	if !validUTF8(args) {
 		return "", "", ErrUTF8
 	}
-	inner, rest, ok := cutPath(strings.TrimLeft(args[n:], " "), p)
-	if !ok {
+	if inner, rest, ok = cutPath(strings.TrimLeft(path, " "), p); !ok {
 		return "", "", ErrAddress
 	}
 	return inner, rest, nil

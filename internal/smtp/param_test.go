@@ -42,6 +42,35 @@ func TestParseMail(t *testing.T) {
 	}
 }
 
+// TestLooseBlanksE2: blanks before the keyword and before the colon are taken on the profile internal only.
+func TestLooseBlanksE2(t *testing.T) {
+	ab := mail.Address{Local: "a", Domain: "b"}
+	for _, before := range []string{"", " ", "   "} {
+		for _, colon := range []string{":", " :", "  : "} {
+			for _, p := range profiles {
+				loose := before != "" || strings.HasPrefix(colon, " ")
+				want := error(nil)
+				if loose && p != Internal {
+					want = ErrArguments
+				}
+				s, err := ParseMail(before+"FROM"+colon+"<a@b> SIZE=1", p)
+				if err != want || err == nil && s.Addr != ab {
+					t.Errorf("%s %q FROM %q: %v, %v", p, before, colon, s, err)
+				}
+				r, err := ParseRcpt(before+"TO"+colon+"<a@b>", p, false)
+				if err != want || err == nil && r.Addr != ab {
+					t.Errorf("%s %q TO %q: %v, %v", p, before, colon, r, err)
+				}
+			}
+		}
+	}
+	for _, in := range []string{" FROM", "FROM ", "FROM  <a@b>", "FR OM:<a@b>", ":<a@b>"} {
+		if _, err := ParseMail(in, Internal); err != ErrArguments {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}
+
 func TestParseMailErrors(t *testing.T) {
 	for _, tc := range []struct {
 		in   string

@@ -29,6 +29,10 @@ func (p Profile) String() string {
 // NoBrackets reports whether a path may stand without angle brackets, as old clients send it.
 func (p Profile) NoBrackets() bool { return p == Internal }
 
+// LooseBlanks reports whether blanks may stand around the keyword of MAIL and RCPT, as in "MAIL  FROM :",
+// which old clients send.
+func (p Profile) LooseBlanks() bool { return p == Internal }
+
 // RepairLineEnds reports whether a bare CR or LF in a message is made CRLF; otherwise such a
 // message is refused.
 func (p Profile) RepairLineEnds() bool { return p != Internet }
