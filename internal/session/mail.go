@@ -15,8 +15,8 @@ func (s *session) mailVerb(ctx context.Context, arg string) reply {
 	if err != nil {
 		return grammar(err)
 	}
-	if !s.fits(sender.Size) {
-		return reply{text: sayTooBig, reason: "declared size"}
+	if t := s.tooLargeAtMail(sender.Size); t != sayNothing {
+		return reply{text: t, reason: "declared size"}
 	}
 	tx, err := s.o.Begin(ctx, &s.peer, sender)
 	if err != nil {
@@ -27,15 +27,16 @@ func (s *session) mailVerb(ctx context.Context, arg string) reply {
 	return reply{text: sayMail, addr: tx.Sender()}
 }
 
-// fits reports whether a message of the size declared by SIZE= will be taken (RFC 1870 §6.1).
-func (s *session) fits(size int64) bool {
-	if size == 0 {
-		return true
+// tooLargeAtMail says which limit a message of the size declared by SIZE= is over (RFC 1870 §6.1);
+// sayNothing: none.
+func (s *session) tooLargeAtMail(size int64) text {
+	switch {
+	case size > s.room():
+		return saySessionSize
+	case s.o.StrictSize && s.o.MaxMessageSize > 0 && size > s.o.MaxMessageSize:
+		return sayTooBig
 	}
-	if limit := s.o.advertisedSize(); limit > 0 && size > limit {
-		return false
-	}
-	return size <= s.room()
+	return sayNothing
 }
 
 // maxInt64 stands for no limit.
