@@ -38,8 +38,9 @@ type Options struct {
 
 	FQDN          func() string // for Received and Message-ID
 	DefaultDomain func() string // completes addresses; also where alias domains lead
-	// IsAlias reports whether a domain, in any case and as A-label or in UTF-8, is an alias
-	// of the default domain; nil: there are none.
+	// IsAlias reports whether a domain, in any case and as A-label or in UTF-8, is another name of the
+	// default domain: an alias, or the default domain itself in a spelling that only IDNA finds equal;
+	// nil: there are none.
 	IsAlias func(domain string) bool
 	// StampHeader reports whether header addresses in a domain, an alias, are to be rewritten to
 	// the default domain as well, when the message goes out; nil: none are.

@@ -57,7 +57,8 @@ type Options struct {
 // Table is the routing table. It is safe for concurrent use and does not change.
 type Table struct {
 	opts     Options
-	deflt    string
+	deflt    string          // normalised
+	name     string          // of the same, as it was given
 	local    map[string]Kind // Default and Alias
 	exact    map[string]*entry
 	wildcard map[string]*entry // key: "*.example.org" without "*."
@@ -147,7 +148,7 @@ func (t *Table) add(d Domain) error {
 		case d.Kind == Default && t.deflt != "":
 			return fmt.Errorf("domain %q: %q is the default domain already", d.Name, t.deflt)
 		case d.Kind == Default:
-			t.deflt = norm
+			t.deflt, t.name = norm, name
 		}
 		t.local[norm] = d.Kind
 	case Remote:
@@ -278,8 +279,12 @@ func (t *Table) Local(domain string) bool {
 	return domain == "" || t.kind(domain) != 0
 }
 
-// IsAlias reports whether the domain is local and not the default.
-func (t *Table) IsAlias(domain string) bool { return t.kind(domain) == Alias }
+// OtherName reports whether the domain is another name of the default domain: an alias, or the default
+// domain in a spelling that is the same only by the rules of IDNA.
+func (t *Table) OtherName(domain string) bool {
+	kind := t.kind(domain)
+	return kind == Alias || kind == Default && !mail.EqualFoldASCII(domain, t.name)
+}
 
 func (t *Table) kind(domain string) Kind {
 	if k := t.local[domain]; k != 0 { // the usual spelling, without work

@@ -162,7 +162,7 @@ func (v *Server) intakeOptions(p *plan) intake.Options {
 		Enqueue:       v.queue.Add,
 		FQDN:          func() string { return p.fqdn },
 		DefaultDomain: func() string { return p.defaultDomain },
-		IsAlias:       p.table.IsAlias,
+		IsAlias:       p.table.OtherName,
 		StampHeader:   stamped(p.cfg),
 		Postmaster:    func() mail.Address { return p.cfg.Protocol.Postmaster },
 		MaxHops:       p.cfg.Delivery.MaxHops,

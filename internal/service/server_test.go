@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -221,6 +222,44 @@ func TestConnectionsPerAddressAndNetworkF24(t *testing.T) {
 		connect("192.0.2.9", "421 4.7.0 ")
 		for _, c := range open {
 			c.Close()
+		}
+		stop(t, svc)
+	})
+}
+
+// TestLocalNamesInOneSpelling: a recipient whose domain is local only by the rules of IDNA is kept, and
+// delivered, with the name of the default domain as it is configured.
+func TestLocalNamesInOneSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, log := newPipes(), &logged{}
+		o := options(p, log)
+		svc := startWith(t, "", o)
+		for _, domain := range []string{"corp\u3002test", "\uff23orp.test", "CORP.TEST"} {
+			c := p.dial()
+			got := talk(t, c, "EHLO client.test\r\n", "MAIL FROM:<a@b.test> SMTPUTF8\r\n", "RCPT TO:<u@"+domain+">\r\n", "DATA\r\n", ".\r\n")
+			if !strings.HasPrefix(got[4], "250 ") {
+				t.Fatalf("%s: the server said %q", domain, got)
+			}
+			c.Close()
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		names, err := o.FS.ReadDir("/srv/default/Drop")
+		names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, ".eml") })
+		if err != nil || len(names) != 3 {
+			t.Fatalf("Drop has %q, %v", names, err)
+		}
+		for _, name := range names {
+			f, err := o.FS.Open("/srv/default/Drop/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := make([]byte, 200)
+			n, _ := f.ReadAt(head, 0)
+			if !strings.Contains(strings.ToLower(string(head[:n])), "x-receiver: u@corp.test\r\n") {
+				t.Errorf("%s begins with %q", name, head[:n])
+			}
+			f.Close()
 		}
 		stop(t, svc)
 	})
