@@ -1,5 +1,6 @@
-// Package intake is the only door into the spool: a message of an SMTP client, a report
-// of our own, and what is taken out of badmail again go through it and through nothing else.
+// Package intake is the only door into the spool: a message of an SMTP client, a file of the
+// pickup directory, a report of our own, and what is taken out of badmail again go through it and
+// through nothing else.
 //
 // It completes and rewrites the envelope, puts the trace fields in front of the message,
 // learns from the header what delivery will want to know, and makes sure that the queue hears

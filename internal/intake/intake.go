@@ -137,6 +137,18 @@ func (in *Intake) BeginAgain(ctx context.Context, s mail.Sender, source mail.Sou
 	return t, nil
 }
 
+// BeginPickup begins the message of a file in the pickup directory. From says who sends it, before
+// the first Write; and it is Enqueue, not Commit, that tells the queue of it.
+func (in *Intake) BeginPickup(ctx context.Context) (*Tx, error) {
+	t, err := in.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.env.Source = mail.SourcePickup
+	t.stamp, t.own = true, true
+	return t, nil
+}
+
 func (in *Intake) begin(ctx context.Context) (*Tx, error) {
 	sp, err := in.o.Spool(ctx)
 	if err != nil {
@@ -165,6 +177,7 @@ func (t *Tx) fieldsBefore(dst []byte) []byte {
 	tr := message.Trace{
 		Helo: t.env.Helo, Name: t.env.PeerName, Addr: t.env.Peer, By: fqdn,
 		With: t.env.Protocol, ID: t.env.ID, UTF8: t.env.Sender.UTF8, Time: t.env.Arrived,
+		Pickup: t.env.Source == mail.SourcePickup,
 	}
 	if t.overTLS {
 		tr.TLS = &t.tls

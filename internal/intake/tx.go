@@ -24,6 +24,7 @@ type Tx struct {
 	tls     mail.TLSInfo
 	overTLS bool
 	stamp   bool // a submission: Message-ID and Date are added if missing
+	own     bool // the caller tells the queue, by Enqueue
 
 	scratch  *scratch // from the first Write on
 	headDone bool
@@ -49,6 +50,15 @@ const maxKeptHeader = 32 << 10
 
 // Sender returns the reverse-path after completion.
 func (t *Tx) Sender() mail.Address { return t.env.Sender.Addr }
+
+// ID returns the id that the message has in the spool, from the start.
+func (t *Tx) ID() mail.QueueID { return t.env.ID }
+
+// From sets the sender of a message of the pickup directory.
+func (t *Tx) From(s mail.Sender) {
+	t.env.Sender = s
+	t.env.Sender.Addr = t.complete(s.Addr)
+}
 
 // Rcpt adds a recipient and returns its address after completion and alias rewriting.
 //
@@ -212,8 +222,8 @@ func (t *Tx) tooManyHops() bool {
 	return t.in.o.RejectHops && t.scratch.scan.Hops() > t.in.o.MaxHops
 }
 
-// Commit ends the message. It returns once the spool has it safe and the queue knows of it;
-// with an error the message is not there, but for one that wraps mail.ErrUnknownOutcome.
+// Commit ends the message. It returns once the spool has it safe and the queue knows of it (but
+// see BeginPickup); with an error the message is not there, but for one that wraps mail.ErrUnknownOutcome.
 func (t *Tx) Commit(ctx context.Context) (mail.Accepted, error) {
 	if t.closed {
 		return mail.Accepted{}, local(errClosed)
@@ -229,9 +239,14 @@ func (t *Tx) Commit(ctx context.Context) (mail.Accepted, error) {
 	// From here on the envelope is shared and only read.
 	c := &t.env.Content
 	a := mail.Accepted{ID: t.env.ID, MessageID: c.MessageID, OwnID: c.OwnID}
-	t.in.o.Enqueue(t.env)
+	if !t.own {
+		t.in.o.Enqueue(t.env)
+	}
 	return a, nil
 }
+
+// Enqueue tells the queue of a message of the pickup directory, after its Commit.
+func (t *Tx) Enqueue() { t.in.o.Enqueue(t.env) }
 
 // finish stores what is left and fills in Envelope.Content.
 func (t *Tx) finish() error {

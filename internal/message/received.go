@@ -16,6 +16,9 @@ type Trace struct {
 	Helo string     // the client's own name; "" is replaced by its address
 	Name string     // its confirmed host name, "" if unknown
 	Addr netip.Addr // its address; without it the "from" clause is left out (reports)
+	// Pickup says that the message was a file in the pickup directory, in the words of the original.
+	// They are tokens of RFC 5322 §3.6.7; the stricter clauses of RFC 5321 §4.4 are for what SMTP took.
+	Pickup bool
 	By   string     // our fully qualified domain name
 	With string     // the protocol, see Protocol; "" leaves the clause out
 	TLS  *mail.TLSInfo
@@ -44,6 +47,8 @@ func AppendReceived(dst []byte, t *Trace) []byte {
 			dst = append(appendName(dst, t.Name), ' ')
 		}
 		dst = append(appendLiteral(dst, t.Addr), ")\r\n\t"...)
+	} else if t.Pickup {
+		dst = append(dst, "from mail pickup service "...)
 	}
 	dst = append(dst, "by "...)
 	dst = appendName(dst, t.By)

@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"sign":       {layer: engines},
 	"report":     {layer: engines},
 	"badmail":    {layer: engines},
+	"pickup":     {layer: engines, outside: []string{"github.com/fsnotify/fsnotify", "golang.org/x/sys"}},
 	"record":     {layer: engines},
 
 	"intake":   {layer: flow},

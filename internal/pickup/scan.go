@@ -1,0 +1,403 @@
+package pickup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/mail"
+)
+
+const (
+	// maxWaiting is how many waiting files are remembered. Those beyond it have their turn when
+	// others have left.
+	maxWaiting = 1 << 16
+	// maxSkipped is how many of the files that are left alone are remembered, and so named in the log.
+	maxSkipped = 1000
+	// maxLate is how many late files Stats names.
+	maxLate = 10
+	// soonest is how long two looks into the folder are apart at least.
+	soonest = 20 * time.Millisecond
+)
+
+// scanner is what one look into the folder leaves for the next.
+type scanner struct {
+	turn    uint32
+	waiting map[string]*wait    // by path
+	skipped map[string]*skipped // by path
+	left    int                 // names that were listed in this look and not dealt with yet
+	waits   int                 // files found waiting in this look
+	skips   int                 // files left alone in this look
+	next    time.Time           // when the first of those that wait may be ready
+}
+
+// wait is a file that is not ready.
+type wait struct {
+	turn     uint32 // of the look that saw it last
+	size     int64
+	modified time.Time
+	first    time.Time // when it was seen first
+	since    time.Time // since when size and modified are as they are
+	late     string    // why, once that was told
+}
+
+// skipped is a name that is left alone.
+type skipped struct {
+	turn  uint32
+	first time.Time
+	told  bool
+}
+
+// run looks into the folder when it is told of a change and from time to time, until ctx ends.
+func (p *Pickup) run(ctx context.Context) {
+	p.scanner.waiting = make(map[string]*wait)
+	p.scanner.skipped = make(map[string]*skipped)
+	var w Watcher
+	defer func() {
+		if w != nil {
+			_ = w.Close()
+		}
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var changes <-chan struct{}
+		if w != nil && !p.isPaused() {
+			changes = w.Changes()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-changes:
+		}
+		if w == nil && p.o.Watch != nil {
+			w, _ = p.o.Watch(p.o.Dir) // without it the next look comes with the timer
+		}
+		begun := time.Now()
+		if err := p.scan(ctx); err != nil && ctx.Err() == nil {
+			p.troubled(err)
+			if w != nil { // the folder may have been replaced
+				_ = w.Close()
+				w = nil
+			}
+		}
+		// A folder that takes long to look through must not keep us busy all the time.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(max(soonest, time.Since(begun))):
+		}
+		timer.Reset(p.nextLook())
+	}
+}
+
+// nextLook returns how long to wait for the next look if nothing tells of a change.
+func (p *Pickup) nextLook() time.Duration {
+	d := p.o.Rescan
+	now := time.Now()
+	if n := p.scanner.next; !n.IsZero() {
+		d = min(d, n.Sub(now))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paused.After(now) {
+		d = min(p.o.Rescan, p.paused.Sub(now))
+	}
+	return max(d, soonest)
+}
+
+func (p *Pickup) isPaused() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paused.After(time.Now())
+}
+
+// scan looks at each name once and gives those that are ready to the workers.
+func (p *Pickup) scan(ctx context.Context) error {
+	s := &p.scanner
+	s.turn++
+	s.waits, s.skips, s.left, s.next = 0, 0, 0, time.Time{}
+	if err := p.folders(); err != nil {
+		return err
+	}
+	err := p.look(ctx, p.claimed, true)
+	if err == nil {
+		err = p.look(ctx, p.o.Dir, false)
+	}
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	s.forget()
+	p.forgetHeld()
+	p.figures()
+	return nil
+}
+
+// look looks through one folder.
+func (p *Pickup) look(ctx context.Context, dir string, claimed bool) error {
+	s := &p.scanner
+	first := true
+	return p.o.Files.List(dir, func(names []string) bool {
+		s.left = len(names)
+		if first && len(names) == portion && !claimed {
+			s.left = p.count(dir)
+		}
+		first = false
+		for _, name := range names {
+			if ctx.Err() != nil {
+				return false
+			}
+			if claimed || name != claimedName {
+				p.consider(ctx, filepath.Join(dir, name), name, claimed)
+			}
+			s.left--
+		}
+		return true
+	})
+}
+
+// count returns how many names there are, so that people see how much lies ahead.
+func (p *Pickup) count(dir string) (n int) {
+	// An error shows itself when the names are read.
+	_ = p.o.Files.List(dir, func(names []string) bool {
+		n += len(names)
+		return true
+	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Waiting = n
+	return n
+}
+
+// consider decides about one name.
+func (p *Pickup) consider(ctx context.Context, path, name string, claimed bool) {
+	s := &p.scanner
+	now := time.Now()
+	p.mu.Lock()
+	_, busy := p.busy[path]
+	_, sent := p.sent[path]
+	h, held := p.held[path]
+	paused := now.Before(p.paused)
+	p.mu.Unlock()
+	switch {
+	case busy:
+		return
+	case held && now.Before(h.until):
+		s.waits++
+		s.by(h.until)
+		return
+	case held:
+		name = h.name
+	}
+	if claimed {
+		if _, err := mail.ParseQueueID(filepath.Base(path)); err != nil {
+			p.skip(path, name, "not a file of ours", now)
+			return
+		}
+	}
+	e, err := p.o.Files.Look(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		p.await(path, name, &e, now, err.Error())
+		return
+	case e.Kind != KindFile:
+		p.skip(path, name, kindNames[e.Kind], now)
+		return
+	case paused:
+		s.waits++
+		return
+	}
+	if !sent && !p.ready(path, name, &e, now) {
+		return
+	}
+	if !p.reserve(path) {
+		return
+	}
+	delete(s.waiting, path)
+	p.dispatch(ctx, candidate{path: path, name: name, entry: e, claimed: claimed})
+}
+
+var kindNames = [...]string{KindFolder: "a folder", KindLink: "a link", KindOther: "a device, pipe or socket"}
+
+func (p *Pickup) dispatch(ctx context.Context, c candidate) {
+	p.mu.Lock()
+	p.stats.Waiting = p.scanner.waits + p.scanner.left
+	p.mu.Unlock()
+	select {
+	case p.work <- c:
+	case <-ctx.Done():
+		p.release(c.path)
+	}
+}
+
+// ready reports whether a file is complete. If not, it is noted with the reason.
+func (p *Pickup) ready(path, name string, e *Entry, now time.Time) bool {
+	f, err := p.o.Files.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case errors.Is(err, ErrBusy):
+		p.await(path, name, e, now, ErrBusy.Error())
+		return false
+	case err != nil:
+		p.await(path, name, e, now, "it cannot be read: "+cause(err))
+		return false
+	}
+	defer f.Close()
+	opened, err := f.Look()
+	if err != nil {
+		p.await(path, name, e, now, "it cannot be read: "+cause(err))
+		return false
+	}
+	if opened.Kind != KindFile {
+		p.skip(path, name, kindNames[opened.Kind], now)
+		return false
+	}
+	if opened.Links > 1 {
+		p.skip(path, name, "a file with a second name (a hard link)", now)
+		return false
+	}
+	*e = opened
+	writer := f.Writer()
+	quiet := settle
+	why := "it may still be written"
+	switch {
+	case writer == WriterOpen:
+		p.await(path, name, e, now, ErrBusy.Error())
+		return false
+	case e.Size == 0:
+		quiet, why = emptyWait, "it is empty"
+	case writer == WriterNone:
+		quiet = grace
+		if age := now.Sub(e.Modified); age >= grace && !e.Modified.IsZero() {
+			return true
+		}
+	}
+	w := p.await(path, name, e, now, why)
+	if w == nil {
+		return false
+	}
+	if until := w.since.Add(quiet); now.Before(until) {
+		p.scanner.by(until)
+		return false
+	}
+	p.scanner.waits--
+	return true
+}
+
+// cause leaves the path out of an error: the name of the file is shown beside it.
+func cause(err error) string {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return err.Error()
+}
+
+// await notes that a file waits, and why. It returns what is remembered of it, nil when there is no
+// room to remember.
+func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string) *wait {
+	s := &p.scanner
+	s.waits++
+	w := s.waiting[path]
+	if w == nil {
+		if len(s.waiting) >= maxWaiting {
+			return nil
+		}
+		w = &wait{first: now, since: now, size: e.Size, modified: e.Modified}
+		s.waiting[path] = w
+	}
+	w.turn = s.turn
+	if w.size != e.Size || !w.modified.Equal(e.Modified) {
+		w.size, w.modified, w.since = e.Size, e.Modified, now
+	}
+	// Nothing tells when a writer closes a file, so look again: soon at first.
+	s.by(now.Add(min(p.o.Rescan, max(grace/2, now.Sub(w.first)/4))))
+	if now.Sub(w.first) >= late {
+		if w.late == "" {
+			call2(p.o.Events.Late, Show(name), why)
+		}
+		w.late = Show(name) + ": " + why
+	}
+	return w
+}
+
+// by says that a file may be ready at t.
+func (s *scanner) by(t time.Time) {
+	if s.next.IsZero() || t.Before(s.next) {
+		s.next = t
+	}
+}
+
+// skip leaves a name alone. It is told once it has been so for a moment: some writers give a file a
+// second name and take the first away.
+func (p *Pickup) skip(path, name, what string, now time.Time) {
+	s := &p.scanner
+	s.skips++
+	k := s.skipped[path]
+	if k == nil {
+		if len(s.skipped) >= maxSkipped {
+			return
+		}
+		k = &skipped{first: now}
+		s.skipped[path] = k
+	}
+	k.turn = s.turn
+	if !k.told && now.Sub(k.first) >= settle {
+		k.told = true
+		call2(p.o.Events.Skipped, Show(name), what)
+	}
+	if !k.told {
+		s.by(k.first.Add(settle))
+	}
+}
+
+// forget drops what was not seen in this look.
+func (s *scanner) forget() {
+	for path, w := range s.waiting {
+		if w.turn != s.turn {
+			delete(s.waiting, path)
+		}
+	}
+	for path, k := range s.skipped {
+		if k.turn != s.turn {
+			delete(s.skipped, path)
+		}
+	}
+}
+
+// forgetHeld drops files that somebody else has taken away.
+func (p *Pickup) forgetHeld() {
+	p.mu.Lock()
+	paths := slices.Collect(maps.Keys(p.held))
+	p.mu.Unlock()
+	for _, path := range paths {
+		if _, err := p.o.Files.Look(path); errors.Is(err, fs.ErrNotExist) {
+			p.mu.Lock()
+			delete(p.held, path)
+			delete(p.sent, path)
+			p.mu.Unlock()
+		}
+	}
+}
+
+// figures puts what a look found into Stats.
+func (p *Pickup) figures() {
+	s := &p.scanner
+	var names []string
+	for _, w := range s.waiting {
+		if w.late != "" && len(names) < maxLate {
+			names = append(names, w.late)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.Waiting, p.stats.Skipped, p.stats.Late = s.waits, s.skips, names
+}
