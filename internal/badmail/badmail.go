@@ -33,11 +33,12 @@ const (
 
 // Entry is one message for badmail.
 type Entry struct {
-	Env     *mail.Envelope
-	Body    io.ReaderAt   // the stored message, Env.Content.Size octets
-	Results []mail.Result // what became of recipients; those without one are only named
+	Env     *mail.Envelope // ID 0: the message never was in the spool
+	Body    io.ReaderAt    // the stored message, Env.Content.Size octets
+	Results []mail.Result  // what became of recipients; those without one are only named
 	Code    Code
 	Reason  string    // one sentence for the administrator
+	File    string    // what the file was called that came in as a file; "" for other messages
 	Time    time.Time // of the decision
 	// Linked is the base name of an entry written before that belongs to this one: in the
 	// entry of a report, that of the message it reports on. "" for none.

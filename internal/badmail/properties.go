@@ -23,7 +23,8 @@ type Properties struct {
 	Reason     string      `json:"reason"`
 	Written    time.Time   `json:"written"`
 	Linked     string      `json:"linked,omitempty"` // base name of the entry that belongs to it
-	QueueID    string      `json:"queue_id"`
+	File       string      `json:"file,omitempty"`   // in the pickup directory; .BAD then is that file, as it was
+	QueueID    string      `json:"queue_id,omitempty"`
 	ReportOn   string      `json:"report_on,omitempty"` // queue id of the message it reports on
 	Arrived    time.Time   `json:"arrived"`
 	Source     string      `json:"source"`
@@ -67,13 +68,16 @@ func properties(name string, e *Entry) ([]byte, error) {
 	env := e.Env
 	p := Properties{
 		Version: Version, Name: name, Code: code(e.Code), Reason: show(e.Reason), Written: e.Time.UTC(),
-		Linked: e.Linked, QueueID: env.ID.String(), Arrived: env.Arrived.UTC(),
+		Linked: e.Linked, File: e.File, Arrived: env.Arrived.UTC(),
 		Source: source(env.Source), Size: env.Content.Size, Subject: show(env.Content.Subject),
 		Sender: Sender{
 			Address: env.Sender.Addr.String(), Body: body(env.Sender.Body), SMTPUTF8: env.Sender.UTF8,
 			RequireTLS: env.Sender.RequireTLS, Ret: ret(env.Sender.Ret), EnvID: env.Sender.EnvID,
 		},
 		Recipients: make([]Recipient, len(env.Recipients)),
+	}
+	if env.ID != 0 {
+		p.QueueID = env.ID.String()
 	}
 	if env.Original != 0 {
 		p.ReportOn = env.Original.String()
@@ -144,13 +148,22 @@ func reason(name string, e *Entry) []byte {
 	env := e.Env
 	var b strings.Builder
 	line := func(s string) { b.WriteString(s + "\r\n") }
-	line("This message could be neither delivered nor returned to its sender.")
+	if e.Code == CodePickup {
+		line("This file in the Pickup folder could not be used as a message. It was not sent to anybody.")
+	} else {
+		line("This message could be neither delivered nor returned to its sender.")
+	}
 	line("")
 	line("Message:    " + name + ExtMessage)
 	line("Reason:     " + show(e.Reason))
 	line("Code:       " + code(e.Code))
 	line("Date:       " + e.Time.UTC().Format(time.RFC3339))
-	line("Queue ID:   " + env.ID.String())
+	if e.File != "" {
+		line("File:       " + show(e.File))
+	}
+	if env.ID != 0 {
+		line("Queue ID:   " + env.ID.String())
+	}
 	if env.Original != 0 {
 		line("Report on:  " + env.Original.String())
 	}
