@@ -147,7 +147,7 @@ type folder struct{ dir, path string }
 // to one would be read, or cleaned away, as if it were of the other.
 func (d *decoder) checkFolders(v *VirtualServer, seen []folder) []folder {
 	for _, f := range []struct{ name, dir string }{
-		{"queue", v.Folders.Queue}, {"drop", v.Folders.Drop}, {"badmail", v.Folders.Badmail}, {"logs", v.Folders.Logs},
+		{"pickup", v.Folders.Pickup}, {"queue", v.Folders.Queue}, {"drop", v.Folders.Drop}, {"badmail", v.Folders.Badmail}, {"logs", v.Folders.Logs},
 	} {
 		this := folder{dir: f.dir, path: serverPath(v.Name, "folders."+f.name)}
 		if runtime.GOOS == "windows" {

@@ -50,6 +50,7 @@ type VirtualServer struct {
 	Access      Access      `conf:"access"`
 	Logging     Logging     `conf:"logging"`
 	Protocol    Protocol    `conf:"protocol"`
+	Pickup      Pickup      `conf:"pickup"`
 	Badmail     Badmail     `conf:"badmail"`
 	Drop        Drop        `conf:"drop"`
 }
@@ -122,10 +123,16 @@ const (
 // Folders are the directories of a virtual server, all different and none within another. They are absolute when the
 // file was read by Load.
 type Folders struct {
+	Pickup  string `conf:"pickup"`
 	Queue   string `conf:"queue"`
 	Drop    string `conf:"drop"`
 	Badmail string `conf:"badmail"`
 	Logs    string `conf:"logs"`
+}
+
+// Pickup says how the files in Folders.Pickup are read.
+type Pickup struct {
+	DotStuffed bool `conf:"dot_stuffed"` // leading dots of lines are doubled
 }
 
 // Delivery says how messages leave.

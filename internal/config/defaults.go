@@ -72,7 +72,7 @@ func (v *VirtualServer) derive(c *Config) {
 		field *string
 		name  string
 	}{
-		{&v.Folders.Queue, "Queue"}, {&v.Folders.Drop, "Drop"}, {&v.Folders.Badmail, "Badmail"}, {&v.Folders.Logs, "Logs"},
+		{&v.Folders.Pickup, "Pickup"}, {&v.Folders.Queue, "Queue"}, {&v.Folders.Drop, "Drop"}, {&v.Folders.Badmail, "Badmail"}, {&v.Folders.Logs, "Logs"},
 	} {
 		c.deriveString(f.field, at("folders."+strings.ToLower(f.name)), filepath.Join(c.DataDirectory, v.Name, f.name))
 	}

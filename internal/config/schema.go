@@ -125,7 +125,6 @@ const SchemaVersion = 1
 // The engines that do not exist yet, as people are told.
 const (
 	missConsole    = "the web console"
-	missPickup     = "the pickup directory"
 	missRates      = "rate limits"
 	missPacing     = "pacing of next hops"
 	missAuth       = "authentication of clients"

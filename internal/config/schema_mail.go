@@ -29,12 +29,10 @@ func foldersBlock() Block {
 		return Setting{Name: name, Kind: KindPath, Local: true, Follows: sub + " in data_directory/default", Restart: true, Help: help,
 			Example: `"/srv/mailroot/` + sub + `"`}
 	}
-	pickup := folder("pickup", "Pickup", "Files put here are sent.")
-	pickup.Missing = missPickup
 	return Block{
 		Name: "folders", Help: "The folders: all different, none within another, and on this computer. Relative paths start at the folder of this file.", Restart: true,
 		Settings: []Setting{
-			pickup,
+			folder("pickup", "Pickup", "Files put here are sent."),
 			folder("queue", "Queue", "The spool: every message that waits."),
 			folder("drop", "Drop", "Mail for local domains, one file a message."),
 			folder("badmail", "Badmail", "What could neither be delivered nor returned."),
@@ -128,10 +126,10 @@ func protocolBlock() Block {
 
 func pickupBlock() Block {
 	return Block{
-		Name: "pickup", Help: "How files in the pickup folder are read.", Missing: missPickup,
+		Name: "pickup", Help: "How files in the pickup folder are read.",
 		Settings: []Setting{
 			{Name: "dot_stuffed", Kind: KindBool, Default: `true`,
-				Help: "A leading dot of a line is doubled in the files, as the original wants it."},
+				Help: "A leading dot of a line is doubled in the files, as the original wants it, and a dot alone at the end is left out."},
 		},
 	}
 }

@@ -169,7 +169,7 @@ func TestAvailable(t *testing.T) {
 		virtual_server.messages.ndr_original_size virtual_server.messages.ndr_copy_to
 		virtual_server.messages.session_size_counts virtual_server.messages.max_per_connection
 		virtual_server.messages.max_recipients
-		virtual_server.folders.queue virtual_server.folders.drop virtual_server.folders.badmail virtual_server.folders.logs
+		virtual_server.folders.pickup virtual_server.folders.queue virtual_server.folders.drop virtual_server.folders.badmail virtual_server.folders.logs
 		virtual_server.delivery.smart_host virtual_server.delivery.direct_first virtual_server.delivery.max_hops
 		virtual_server.delivery.hop_reply virtual_server.delivery.reverse_dns virtual_server.delivery.reverse_dns_timeout
 		virtual_server.delivery.complete_header
@@ -191,7 +191,8 @@ func TestAvailable(t *testing.T) {
 		virtual_server.badmail.max_age virtual_server.badmail.max_size
 		virtual_server.badmail.warn_messages virtual_server.badmail.warn_size
 		virtual_server.delivery.masquerade_domain virtual_server.domain.stamp_header
-		virtual_server.drop.quota virtual_server.drop.recipients`)
+		virtual_server.drop.quota virtual_server.drop.recipients
+		virtual_server.pickup.dot_stuffed`)
 	var got []string
 	for _, n := range schemaNodes() {
 		for i := range n.block.Settings {

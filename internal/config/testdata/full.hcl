@@ -44,6 +44,7 @@ virtual_server "default" {
     ndr_copy_to         = "reports@example.com"
   }
   folders {
+    pickup  = "/srv/mail/Pickup"
     queue   = "/srv/fast/Queue"
     drop    = "/srv/mail/Drop"
     badmail = "bad"
@@ -131,5 +132,8 @@ virtual_server "default" {
   drop {
     quota      = "22MB"
     recipients = ["Sales", "info@EXAMPLE.org"]
+  }
+  pickup {
+    dot_stuffed = false
   }
 }

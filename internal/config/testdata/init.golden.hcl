@@ -135,8 +135,8 @@ virtual_server "default" {
   # The folders: all different, none within another, and on this computer. Relative paths start at
   # the folder of this file.
   folders {
-    # Files put here are sent. Left out: Pickup in data_directory/default. (Not available in this
-    # version.)
+    # Files put here are sent. Left out: Pickup in data_directory/default. (A change needs a
+    # restart.)
     #pickup = "/srv/mailroot/Pickup"
     # The spool: every message that waits. Left out: Queue in data_directory/default. (A change
     # needs a restart.)
@@ -433,10 +433,12 @@ virtual_server "default" {
     #ntlm_v1 = false
   }
 
-  # How files in the pickup folder are read. (Not available in this version.)
-  #pickup {
-  #  dot_stuffed = true
-  #}
+  # How files in the pickup folder are read.
+  pickup {
+    # A leading dot of a line is doubled in the files, as the original wants it, and a dot alone at
+    # the end is left out.
+    #dot_stuffed = true
+  }
 
   # What the drop folder takes.
   drop {
