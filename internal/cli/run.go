@@ -126,7 +126,7 @@ func (e *env) printReady(cfg *config.Config, path string) {
 	for _, b := range v.Bindings {
 		fmt.Fprintf(e.Out, "  SMTP           %s\n", b.Address)
 	}
-	fmt.Fprintf(e.Out, "  Configuration  %s\n  Drop folder    %s\n  Log            %s\n", path, v.Folders.Drop, v.Folders.Logs)
+	fmt.Fprintf(e.Out, "  Configuration  %s\n  Pickup folder  %s\n  Drop folder    %s\n  Log            %s\n", path, v.Folders.Pickup, v.Folders.Drop, v.Folders.Logs)
 	to := "you@" + v.DefaultDomain()
 	if v.DefaultDomain() == "" {
 		to = "postmaster"

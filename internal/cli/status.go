@@ -73,6 +73,7 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	line("Refused", "%d connections by connection control, %d recipients for relay, %d TLS handshakes failed, %d over the session size",
 		v.Inbound.Denied, v.Inbound.RelayRefused, v.Inbound.TLSFailures, v.Inbound.SessionSizeMet)
 	line("Repaired", "%d line ends in %d messages", v.Inbound.RepairedLineEnds, v.Inbound.RepairedMessages)
+	printPickup(v.Pickup, line)
 	q := v.Queue
 	loading := ""
 	if q.Loading {
@@ -97,12 +98,27 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	}
 	e.printLog(v.Log, line)
 	line("Badmail", "%s", badmailLine(v.Badmail))
-	line("Folders", "Queue %s", v.Folders.Queue)
+	line("Folders", "Pickup %s", v.Folders.Pickup)
+	line("", "Queue %s", v.Folders.Queue)
 	line("", "Drop %s", v.Folders.Drop)
 	line("", "Badmail %s", v.Folders.Badmail)
 	if len(v.NextHops) > 0 {
 		fmt.Fprintln(e.Out)
 		e.printHops(v.NextHops, now)
+	}
+}
+
+func printPickup(p control.PickupStatus, line func(name, format string, args ...any)) {
+	left := ""
+	if p.Skipped > 0 {
+		left = fmt.Sprintf(", %d left alone", p.Skipped)
+	}
+	line("Pickup", "%d %s waiting, %d in flight%s, %d messages taken, %d to Badmail", p.Waiting, plural(p.Waiting, "file", "files"), p.InFlight, left, p.Messages, p.Badmail)
+	for _, l := range p.Late {
+		line("Late file", "%s", l)
+	}
+	if p.Error != "" {
+		line("Pickup error", "%s", p.Error)
 	}
 }
 

@@ -94,11 +94,12 @@ func serverStatus(v *service.Server) ServerStatus {
 			Denied: in.Denied, RelayRefused: in.RelayRefused, TLSFailures: in.TLSFailures, SessionSizeMet: in.SessionSizeMet,
 			RepairedMessages: in.RepairedMessages, RepairedLineEnds: in.RepairedLineEnds,
 		},
+		Pickup:   pickupStatus(v),
 		Queue:    queueStatus(v),
 		Reports:  ReportStatus(v.Reports()),
 		NextHops: hopStatus(v),
 		Badmail:  badmailStatus(v),
-		Folders:  FolderStatus{Queue: cfg.Folders.Queue, Drop: cfg.Folders.Drop, Badmail: cfg.Folders.Badmail, Logs: cfg.Folders.Logs},
+		Folders:  FolderStatus{Pickup: cfg.Folders.Pickup, Queue: cfg.Folders.Queue, Drop: cfg.Folders.Drop, Badmail: cfg.Folders.Badmail, Logs: cfg.Folders.Logs},
 	}
 	for _, b := range v.Bindings() {
 		bs := BindingStatus{Address: b.Address, TLS: string(b.TLS)}
@@ -119,6 +120,14 @@ func serverStatus(v *service.Server) ServerStatus {
 		}
 	}
 	return s
+}
+
+func pickupStatus(v *service.Server) PickupStatus {
+	p := v.Pickup()
+	return PickupStatus{
+		Waiting: p.Waiting, InFlight: p.InFlight, Skipped: p.Skipped, Messages: p.Taken, Badmail: p.Bad,
+		Late: p.Late, Error: strings.ReplaceAll(p.LastError, "\n", "; "),
+	}
 }
 
 func queueStatus(v *service.Server) QueueStatus {

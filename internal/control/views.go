@@ -24,6 +24,7 @@ type ServerStatus struct {
 	DefaultDomain string          `json:"default_domain"`
 	Bindings      []BindingStatus `json:"bindings"`
 	Inbound       InboundStatus   `json:"inbound"`
+	Pickup        PickupStatus    `json:"pickup"`
 	Queue         QueueStatus     `json:"queue"`
 	Reports       ReportStatus    `json:"reports"`
 	Spool         SpoolStatus     `json:"spool"`
@@ -57,6 +58,17 @@ type InboundStatus struct {
 	SessionSizeMet   uint64 `json:"session_size_met"`  // connections that ended by it
 	RepairedMessages uint64 `json:"repaired_messages"` // with line ends that were made CRLF
 	RepairedLineEnds uint64 `json:"repaired_line_ends"`
+}
+
+// PickupStatus is the state of the pickup folder.
+type PickupStatus struct {
+	Waiting  int      `json:"waiting"`        // files that are not taken yet
+	InFlight int      `json:"in_flight"`      // being read
+	Skipped  int      `json:"skipped"`        // links, folders and so on, left alone
+	Messages uint64   `json:"messages"`       // taken since the start
+	Badmail  uint64   `json:"badmail"`        // files that went to Badmail since the start
+	Late     []string `json:"late,omitempty"` // files that have waited for an hour, and why; at most 10
+	Error    string   `json:"error,omitempty"`
 }
 
 // QueueStatus counts what waits and what has left since the start.
@@ -104,6 +116,7 @@ type LogStatus struct {
 
 // FolderStatus names the folders in use.
 type FolderStatus struct {
+	Pickup  string `json:"pickup"`
 	Queue   string `json:"queue"`
 	Drop    string `json:"drop"`
 	Badmail string `json:"badmail"`

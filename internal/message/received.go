@@ -19,10 +19,10 @@ type Trace struct {
 	// Pickup says that the message was a file in the pickup directory, in the words of the original.
 	// They are tokens of RFC 5322 §3.6.7; the stricter clauses of RFC 5321 §4.4 are for what SMTP took.
 	Pickup bool
-	By   string     // our fully qualified domain name
-	With string     // the protocol, see Protocol; "" leaves the clause out
-	TLS  *mail.TLSInfo
-	ID   mail.QueueID
+	By     string // our fully qualified domain name
+	With   string // the protocol, see Protocol; "" leaves the clause out
+	TLS    *mail.TLSInfo
+	ID     mail.QueueID
 	// For is the recipient, given only where the message has a single one, so that none
 	// learns of another (RFC 5321 §7.2). Null leaves the clause out.
 	For mail.Address

@@ -8,6 +8,7 @@ import (
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/delivery"
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/pickup"
 	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/record/accesslog"
 	"github.com/mailroot/mailroot/internal/route"
@@ -58,6 +59,9 @@ func (v *Server) Queue() *queue.Queue { return v.queue }
 
 // Badmail returns the badmail folder.
 func (v *Server) Badmail() *badmail.Folder { return v.bad }
+
+// Pickup returns the figures of the pickup directory.
+func (v *Server) Pickup() pickup.Stats { return v.pickup.Stats() }
 
 // Inbound are the figures of client connections.
 type Inbound struct {

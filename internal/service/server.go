@@ -20,6 +20,7 @@ import (
 	"github.com/mailroot/mailroot/internal/keyring"
 	"github.com/mailroot/mailroot/internal/listen"
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/pickup"
 	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/record/accesslog"
 	"github.com/mailroot/mailroot/internal/session"
@@ -46,6 +47,7 @@ type Server struct {
 	quarantine spool.Quarantine
 
 	listener *listen.Listener
+	pickup   *pickup.Pickup
 	access   atomic.Pointer[accesslog.Log] // nil: logging is off
 	keys     *keyring.Ring
 
@@ -96,6 +98,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		return nil, errors.Join(err, store.Close())
 	}
 	v.plan.Store(p)
+	v.pickup = pickup.New(v.pickupOptions(c))
 	v.listener, err = listen.New(listen.Options{
 		Bindings: listenBindings(c),
 		Limits:   listenLimits(c),
@@ -118,17 +121,22 @@ func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
 	return s
 }
 
-// start begins to deliver and then to listen.
+// start begins to deliver and then to listen, to clients and to the pickup directory. What the spool
+// has of that directory is found before anything is delivered.
 func (v *Server) start(ctx context.Context) error {
 	v.openLog(v.plan.Load().cfg)
 	tending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	v.endTending = cancel
 	v.drop.begin(0, v.plan.Load().cfg.Drop.Quota)
 	v.tending.Go(func() { v.tend(tending) })
+	if err := v.pickup.Recover(ctx); err != nil {
+		v.log.Error("the pickup folder cannot be looked through; a message that was taken just before the last stop may be sent twice", "server", v.name, "error", err)
+	}
 	v.queue.Start(context.WithoutCancel(ctx))
 	if err := v.listener.Start(ctx); err != nil {
 		return errors.Join(err, v.stop(ctx))
 	}
+	v.pickup.Start(ctx)
 	for _, w := range v.Warnings() {
 		v.log.Warn(w, "server", v.name)
 	}
@@ -143,7 +151,9 @@ func (v *Server) stop(ctx context.Context) error {
 		v.endTending()
 		v.tending.Wait()
 	}
-	errs := []error{v.closeListener(ctx), v.stopQueue(ctx), v.store.Close()}
+	errs := []error{v.closeListener(ctx)}
+	v.pickup.Stop(ctx)
+	errs = append(errs, v.stopQueue(ctx), v.store.Close())
 	if l := v.access.Swap(nil); l != nil {
 		// Rows that could not be written have been reported by the log's event.
 		_ = l.Close()
@@ -192,6 +202,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 	}
 	v.queue.Apply(v.queueSettings(c))
 	v.drop.begin(old.cfg.Drop.Quota, c.Drop.Quota)
+	v.pickup.Apply(pickupSettings(c))
 	if c.Logging != old.cfg.Logging {
 		if l := v.access.Swap(nil); l != nil {
 			_ = l.Close()

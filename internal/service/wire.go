@@ -7,6 +7,7 @@ import (
 	"github.com/mailroot/mailroot/internal/delivery"
 	"github.com/mailroot/mailroot/internal/listen"
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/pickup"
 	"github.com/mailroot/mailroot/internal/policy"
 	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/report"
@@ -93,6 +94,10 @@ func sessionOptions(c *config.VirtualServer, b *config.Binding, fqdn string) ses
 		o.Profile = smtp.Internal
 	}
 	return o
+}
+
+func pickupSettings(c *config.VirtualServer) pickup.Settings {
+	return pickup.Settings{DotStuffed: c.Pickup.DotStuffed, MaxSize: c.Messages.MaxSessionSize}
 }
 
 func queueSettings(c *config.VirtualServer) queue.Settings {

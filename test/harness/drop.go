@@ -82,10 +82,10 @@ func (f *DropFile) parse(b []byte) error {
 	return nil
 }
 
-// received is our trace field (RFC 5321 §4.4), folded as ours are: from whom (not in our own
-// reports), by, with, id, for, date. What follows it is the message, even if that begins with a
+// received is our trace field (RFC 5321 §4.4), folded as ours are: from whom (the pickup service, nobody in
+// our own reports), by, with, id, for, date. What follows it is the message, even if that begins with a
 // blank.
-var received = regexp.MustCompile(`^Received: (?:from \S+ \((?:\S+ )?\[[0-9A-Fa-f.:v]+\]\)\r\n\tby \S+ with (?:UTF8SMTP|E?SMTP)S?A?(?: \(TLS\S+ \S+\))?|by \S+)` +
+var received = regexp.MustCompile(`^Received: (?:from \S+ \((?:\S+ )?\[[0-9A-Fa-f.:v]+\]\)\r\n\tby \S+ with (?:UTF8SMTP|E?SMTP)S?A?(?: \(TLS\S+ \S+\))?|(?:from mail pickup service )?by \S+)` +
 	`\r\n\tid [0-9a-z]{13}(?:\r\n\tfor <[^\s<>]+>)?;\r\n\t[A-Z][a-z][a-z], \d{1,2} [A-Z][a-z][a-z] \d{4} \d\d:\d\d:\d\d [+-]\d{4}\r\n`)
 
 // TraceLen returns the length of the trace fields at the start of a message that mailroot has

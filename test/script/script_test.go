@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"expand":     expand,
 			"eventually": eventually,
 			"only":       only,
+			"found":      found,
 			"firstid":    firstID,
 			"badmail":    firstBadmail,
 			"damage":     damage,
@@ -287,6 +288,29 @@ func part(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("nothing is in quarantine")
 	}
 	ts.Setenv("PART", list.Parts[0].Name)
+}
+
+// [!] found DIR PATTERN REGEXP: a file in DIR that matches PATTERN holds a text that matches REGEXP, or none does.
+func found(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: [!] found DIR PATTERN REGEXP")
+	}
+	names, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), args[1]))
+	ts.Check(err)
+	var all []string
+	for _, name := range names {
+		text := ts.ReadFile(name)
+		if matches(ts, args[2], text) {
+			if neg {
+				ts.Fatalf("%s has it:\n%s", name, text)
+			}
+			return
+		}
+		all = append(all, text)
+	}
+	if !neg {
+		ts.Fatalf("none of %d files has it:\n%s", len(names), strings.Join(all, "\n"))
+	}
 }
 
 // firstID CONFIG FILTER…: puts the id of the newest queued message that matches into $ID.
