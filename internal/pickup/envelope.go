@@ -94,7 +94,7 @@ func (x *xLines) take(f *field) (bool, error) {
 		list, err := parseList(f.body, true)
 		switch {
 		case err != nil:
-			return true, fieldError("x-sender", f, err)
+			return true, fieldError("x-sender", err)
 		case len(list) == 0: // nothing is said
 			return true, nil
 		case len(list) > 1 || x.sender != nil:
@@ -104,7 +104,7 @@ func (x *xLines) take(f *field) (bool, error) {
 	case f.is("x-receiver"):
 		list, err := parseList(f.body, false)
 		if err != nil {
-			return true, fieldError("x-receiver", f, err)
+			return true, fieldError("x-receiver", err)
 		}
 		x.rcpts = append(x.rcpts, list...)
 	default:
@@ -114,8 +114,8 @@ func (x *xLines) take(f *field) (bool, error) {
 }
 
 // fieldError tells which field was not understood, and why.
-func fieldError(name string, f *field, err error) error {
-	return unusablef("The field %s cannot be read: %v: %s", name, err, Show(string(bytes.TrimSpace(f.body))))
+func fieldError(name string, err error) error {
+	return unusablef("The field %s cannot be read: %v.", name, err)
 }
 
 // headers are the fields of the message that make an envelope.
@@ -182,7 +182,7 @@ func (e *envelope) resolve(x *xLines, h *headers) error {
 		for i := range b.rcpts {
 			list, err := parseList(b.rcpts[i].body, false)
 			if err != nil {
-				return fieldError(string(b.rcpts[i].name), &b.rcpts[i], err)
+				return fieldError(string(b.rcpts[i].name), err)
 			}
 			rcpts = append(rcpts, list...)
 		}
@@ -212,7 +212,7 @@ func (b *block) senderOf(x *xLines) (*mail.Address, error) {
 		}
 		list, err := parseList(f.body, false)
 		if err != nil {
-			return nil, fieldError(string(f.name), f, err)
+			return nil, fieldError(string(f.name), err)
 		}
 		if len(list) > 0 {
 			return &list[0], nil

@@ -15,7 +15,17 @@ type source struct {
 	scan smtp.DataScanner
 	sink *assembler
 	err  error // of the sink
+	ends ends
 }
+
+// ends is what the first line end of a file tells of the others.
+type ends uint8
+
+const (
+	endsUnknown ends = iota
+	endsLF           // with or without a CR
+	endsCR           // alone, as old Macs had it: there, two of them are an empty line
+)
 
 const (
 	// tailSize is how much of the end of a file is looked at for a lone dot: CR LF dot CR LF.
@@ -27,7 +37,7 @@ const (
 // read passes the text of f, which is size octets long, to the sink. Errors are *unusable, *fileError
 // or those of the sink.
 func (s *source) read(ctx context.Context, f io.ReaderAt, size int64, stuffed bool, buf []byte, sink *assembler) error {
-	s.sink, s.err = sink, nil
+	s.sink, s.err, s.ends = sink, nil, endsUnknown
 	s.scan.Write = s.pass
 	s.scan.Reset(!stuffed)
 	if size == 0 {
@@ -60,6 +70,9 @@ func (s *source) read(ctx context.Context, f io.ReaderAt, size int64, stuffed bo
 			}
 		}
 		off += int64(len(b))
+		if err := s.mendCR(f, text, off, end); err != nil {
+			return err
+		}
 		if err := s.feed(text); err != nil {
 			return err
 		}
@@ -81,6 +94,36 @@ func readFull(f io.ReaderAt, b []byte, off int64) error {
 		err = errors.New("it was cut while it was read")
 	}
 	return &fileError{err}
+}
+
+// mendCR makes the lone CRs in b, which ends at off, LFs if the first line of the file ended in one. (The
+// scanner takes a run of them for one line end.)
+func (s *source) mendCR(f io.ReaderAt, b []byte, off, end int64) error {
+	after := []byte{0} // what follows b, if it ends in CR
+	if off < end && bytes.HasSuffix(b, crlf[:1]) {
+		if err := readFull(f, after, off); err != nil {
+			return err
+		}
+	}
+	for i := 0; s.ends != endsLF; i++ {
+		n := bytes.IndexAny(b[i:], "\r\n")
+		if n < 0 {
+			return nil
+		}
+		i += n
+		next := after[0]
+		if i+1 < len(b) {
+			next = b[i+1]
+		}
+		switch {
+		case b[i] == '\r' && next != '\n':
+			s.ends = endsCR
+			b[i] = '\n'
+		case s.ends == endsUnknown:
+			s.ends = endsLF
+		}
+	}
+	return nil
 }
 
 // feed passes one piece to the scanner. A lone dot in the middle does not end the file as it ends the
