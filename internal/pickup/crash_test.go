@@ -119,7 +119,7 @@ func restart(t *testing.T, p *crashPoint) {
 			t.Errorf("after %s: file %d was sent %d times", p.after, i, n)
 		}
 	}
-	if n := p.bad + len(w.bad); n < 1 || n > 2 {
+	if n := p.bad + len(w.badFiles()); n < 1 || n > 2 {
 		t.Errorf("after %s: the bad file is %d times in badmail", p.after, n)
 	}
 	if left := w.left(); len(left) != 0 {

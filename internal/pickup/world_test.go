@@ -225,6 +225,18 @@ func (w *world) toBadmail(_ context.Context, b *Bad) error {
 	return nil
 }
 
+func (w *world) badFiles() []Bad {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.bad)
+}
+
+func (w *world) badTexts() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.badText)
+}
+
 // start starts to take files and ends with the test.
 func (w *world) start() {
 	w.t.Helper()
