@@ -141,6 +141,42 @@ func TestProperties(t *testing.T) {
 	}
 }
 
+// P1: a file of the pickup directory is kept octet for octet, with its name and without a queue id.
+func TestPickupFile(t *testing.T) {
+	fsys := vfs.NewMem()
+	const file = "\xff\xfeF\x00r\x00o\x00m\x00"
+	e := &Entry{
+		Env:  &mail.Envelope{Source: mail.SourcePickup, Content: mail.Content{Size: int64(len(file))}},
+		Body: strings.NewReader(file), File: `odd\x0Aname.eml`, Code: CodePickup, Reason: "The file is UTF-16.", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	name, err := Write(t.Context(), fsys, dir, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, fsys, name+ExtMessage); got != file {
+		t.Errorf("%q", got)
+	}
+	want := "This file in the Pickup folder could not be used as a message. It was not sent to anybody.\r\n\r\n" +
+		"Message:    " + name + ".BAD\r\nReason:     The file is UTF-16.\r\nCode:       0xC00402CE\r\nDate:       2026-01-02T03:04:05Z\r\nFile:       odd\\x0Aname.eml\r\n"
+	if d := cmp.Diff(want, read(t, fsys, name+ExtReason)); d != "" {
+		t.Error(d)
+	}
+	var p Properties
+	if err := json.Unmarshal([]byte(read(t, fsys, name+ExtProperties)), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.File != e.File || p.QueueID != "" || p.Source != "pickup" || p.Recipients == nil || p.Size != int64(len(file)) {
+		t.Errorf("%+v", p)
+	}
+	e.Env.Recipients = []mail.Recipient{{Addr: mail.Address{Local: "a", Domain: "b.example"}}}
+	if name, err = Write(t.Context(), fsys, dir, e); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, fsys, name+ExtReason); !strings.Contains(got, "Recipients:\r\n    <a@b.example>\r\n") {
+		t.Errorf("%q", got)
+	}
+}
+
 // E16, C7: nothing of a message or a reply is in a file name or can add a line to the reason.
 func TestHostile(t *testing.T) {
 	fsys := vfs.NewMem()

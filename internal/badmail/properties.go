@@ -173,6 +173,9 @@ func reason(name string, e *Entry) []byte {
 	if s := env.Content.Subject; s != "" {
 		line("Subject:    " + show(s))
 	}
+	if e.File != "" && len(env.Recipients) == 0 { // nothing was understood
+		return []byte(b.String())
+	}
 	line("Sender:     <" + show(env.Sender.Addr.String()) + ">")
 	line("Recipients:")
 	last := make(map[int]*mail.Result, len(e.Results))

@@ -26,6 +26,7 @@ func TestAppendReceived(t *testing.T) {
 		{"no HELO", "from [192.0.2.5] ([192.0.2.5])\n\tby relay.example.com with SMTP\n\tid " + id.String() + ";\n\t",
 			Trace{Addr: netip.MustParseAddr("::ffff:192.0.2.5"), With: "SMTP"}},
 		{"report", "by relay.example.com\n\tid " + id.String() + ";\n\t", Trace{}},
+		{"pickup", "from mail pickup service by relay.example.com\n\tid " + id.String() + ";\n\t", Trace{Pickup: true}},
 		{"E5 hostile HELO", "from a??b?c???d ([192.0.2.5])\n\tby relay.example.com with SMTP\n\tid " + id.String() + ";\n\t",
 			Trace{Helo: "a\r\nb)c; \xffd", Addr: v4, With: "SMTP"}},
 		{"hostile recipient", "by relay.example.com\n\tid " + id.String() + ";\n\t",
