@@ -259,6 +259,22 @@ func TestOnDisk(t *testing.T) {
 	}
 }
 
+// A folder that is replaced is watched again.
+func TestOnDiskReplacedFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "Pickup")
+	x, _ := onDisk(t, dir, Watch, time.Hour)
+	write(t, filepath.Join(dir, "one"), plainMail)
+	within(t, 20*time.Second, "the first file", func() bool { return x.count() == 1 })
+	try(t, os.Rename(dir, dir+".old"))
+	within(t, 20*time.Second, "the new folder", func() bool {
+		_, err := os.Stat(filepath.Join(dir, claimedName))
+		return err == nil
+	})
+	time.Sleep(100 * time.Millisecond) // the look that made it is over
+	write(t, filepath.Join(dir, "two"), plainMail)
+	within(t, 20*time.Second, "the second file", func() bool { return x.count() == 2 })
+}
+
 // Without notification the rescan finds files.
 func TestOnDiskWithoutNotification(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "Pickup")

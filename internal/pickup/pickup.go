@@ -79,6 +79,7 @@ type Events struct {
 	Late    func(file, why string)        // has waited for an hour: once for each
 	Held    func(file string, err error)  // cannot be taken now, and is tried again; once for each
 	Stays   func(file string, err error)  // was sent and cannot be removed: it may be sent again after a restart
+	Deaf    func(err error)               // nothing tells of changes: the rescan alone finds files; once until it is over
 	Trouble func(err error)               // no file is taken because of it; once until it is over
 	Over    func()                        // files are taken again
 	Fault   func(value any, stack []byte) // a fault in this program, which cost one file a trip to badmail
@@ -377,11 +378,12 @@ func (p *Pickup) hold(c *candidate, path string, err error, told bool) {
 	h.name, h.err = c.name, err
 	h.delay = min(max(firstHold, 2*h.delay), longestHold)
 	h.until = time.Now().Add(h.delay)
-	told = told || h.told
-	h.told = true
+	// Once is nothing: on Windows a virus scanner may look at a file at that moment.
+	tell := !told && !h.told && h.delay > firstHold
+	h.told = told || h.told || tell
 	p.held[path] = h
 	p.mu.Unlock()
-	if !told {
+	if tell {
 		call2(p.o.Events.Held, Show(c.name), err)
 	}
 }

@@ -357,6 +357,10 @@ func TestManyFiles(t *testing.T) {
 			most = max(most, w.p.Stats().InFlight)
 		}
 		w.start()
+		synctest.Wait()
+		if s := w.p.Stats(); s.Waiting != n { // they were written a moment ago
+			t.Errorf("stats %+v", s)
+		}
 		after(time.Minute)
 		all := w.envelopes()
 		if len(all) != n || most > 4 || len(w.left()) != 0 {

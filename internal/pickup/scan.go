@@ -3,6 +3,7 @@ package pickup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -56,35 +57,29 @@ type skipped struct {
 func (p *Pickup) run(ctx context.Context) {
 	p.scanner.waiting = make(map[string]*wait)
 	p.scanner.skipped = make(map[string]*skipped)
-	var w Watcher
-	defer func() {
-		if w != nil {
-			_ = w.Close()
-		}
-	}()
+	var w watch
+	defer w.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var changes <-chan struct{}
-		if w != nil && !p.isPaused() {
-			changes = w.Changes()
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-changes:
-		}
-		if w == nil && p.o.Watch != nil {
-			w, _ = p.o.Watch(p.o.Dir) // without it the next look comes with the timer
+		case _, ok := <-w.changes(p):
+			if !ok { // the folder went away, or was replaced
+				w.close()
+			}
 		}
 		begun := time.Now()
-		if err := p.scan(ctx); err != nil && ctx.Err() == nil {
-			p.troubled(err)
-			if w != nil { // the folder may have been replaced
-				_ = w.Close()
-				w = nil
-			}
+		err := p.folders()
+		if err == nil {
+			w.open(p) // before the look, so that nothing falls between the two
+			err = p.scan(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			p.troubled(fmt.Errorf("pickup directory: %w", err))
+			w.close()
 		}
 		// A folder that takes long to look through must not keep us busy all the time.
 		select {
@@ -94,6 +89,42 @@ func (p *Pickup) run(ctx context.Context) {
 		}
 		timer.Reset(p.nextLook())
 	}
+}
+
+// watch is the Watcher in use, if there is one.
+type watch struct {
+	Watcher
+	deaf bool // Events.Deaf was told
+}
+
+func (w *watch) open(p *Pickup) {
+	if w.Watcher != nil || p.o.Watch == nil {
+		return
+	}
+	watcher, err := p.o.Watch(p.o.Dir)
+	if err == nil {
+		w.Watcher, w.deaf = watcher, false
+		return
+	}
+	if f := p.o.Events.Deaf; f != nil && !w.deaf {
+		f(err)
+	}
+	w.deaf = true
+}
+
+func (w *watch) close() {
+	if w.Watcher != nil {
+		_ = w.Watcher.Close() // nothing is lost with it
+		w.Watcher = nil
+	}
+}
+
+// changes is what to listen to: nothing while files are not taken anyway.
+func (w *watch) changes(p *Pickup) <-chan struct{} {
+	if w.Watcher == nil || p.isPaused() {
+		return nil
+	}
+	return w.Changes()
 }
 
 // nextLook returns how long to wait for the next look if nothing tells of a change.
@@ -122,9 +153,6 @@ func (p *Pickup) scan(ctx context.Context) error {
 	s := &p.scanner
 	s.turn++
 	s.waits, s.skips, s.left, s.next = 0, 0, 0, time.Time{}
-	if err := p.folders(); err != nil {
-		return err
-	}
 	err := p.look(ctx, p.claimed, true)
 	if err == nil {
 		err = p.look(ctx, p.o.Dir, false)
@@ -143,7 +171,7 @@ func (p *Pickup) look(ctx context.Context, dir string, claimed bool) error {
 	s := &p.scanner
 	first := true
 	return p.o.Files.List(dir, func(names []string) bool {
-		s.left = len(names)
+		s.left = max(s.left, len(names))
 		if first && len(names) == portion && !claimed {
 			s.left = p.count(dir)
 		}

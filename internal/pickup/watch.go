@@ -1,6 +1,7 @@
 package pickup
 
 import (
+	"path/filepath"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
@@ -8,7 +9,8 @@ import (
 
 // Watcher tells of changes in a folder.
 type Watcher interface {
-	// Changes gets a value after a file was made or written, one for many.
+	// Changes gets a value after a file was made or written, one for many. It is closed when the folder
+	// itself is gone.
 	Changes() <-chan struct{}
 	Close() error
 }
@@ -24,13 +26,14 @@ func Watch(dir string) (Watcher, error) {
 		_ = n.Close()
 		return nil, err
 	}
-	w := &notifier{n: n, changes: make(chan struct{}, 1)}
+	w := &notifier{n: n, dir: filepath.Clean(dir), changes: make(chan struct{}, 1)}
 	w.ended.Go(w.run)
 	return w, nil
 }
 
 type notifier struct {
 	n       *fsnotify.Watcher
+	dir     string
 	changes chan struct{}
 	ended   sync.WaitGroup
 }
@@ -42,6 +45,11 @@ func (w *notifier) run() {
 		select {
 		case e, ok := <-w.n.Events:
 			if !ok {
+				return
+			}
+			if e.Name == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
+				close(w.changes)
+				w.drain()
 				return
 			}
 			// Our own claims are renames, our removals removals.
@@ -56,6 +64,22 @@ func (w *notifier) run() {
 		select {
 		case w.changes <- struct{}{}:
 		default:
+		}
+	}
+}
+
+// drain reads what nobody is interested in, until Close.
+func (w *notifier) drain() {
+	for {
+		select {
+		case _, ok := <-w.n.Events:
+			if !ok {
+				return
+			}
+		case _, ok := <-w.n.Errors:
+			if !ok {
+				return
+			}
 		}
 	}
 }

@@ -74,6 +74,9 @@ func (v *Server) pickupEvents() pickup.Events {
 		Stays: func(file string, err error) {
 			v.log.Error("a file in the pickup folder was sent and cannot be removed; it may be sent again after a restart", "server", v.name, "file", file, "error", err)
 		},
+		Deaf: func(err error) {
+			v.log.Warn("nothing tells of new files in the pickup folder; it is looked through every few seconds", "server", v.name, "error", err)
+		},
 		Trouble: func(err error) {
 			v.log.Error("no files are taken from the pickup folder", "server", v.name, "error", err)
 		},
