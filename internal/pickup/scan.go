@@ -30,6 +30,7 @@ type scanner struct {
 	turn    uint32
 	waiting map[string]*wait    // by path
 	skipped map[string]*skipped // by path
+	claimed int                 // claimed files that the last look for them found
 	left    int                 // names that were listed in this look and not dealt with yet
 	waits   int                 // files found waiting in this look
 	skips   int                 // files left alone in this look
@@ -61,7 +62,7 @@ func (p *Pickup) run(ctx context.Context) {
 	defer w.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for took := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -70,24 +71,30 @@ func (p *Pickup) run(ctx context.Context) {
 			if !ok { // the folder went away, or was replaced
 				w.close()
 			}
+			// Where one change is there are more, and a folder that takes long to look through must not
+			// keep us busy all the time.
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(max(soonest, took)):
+			}
 		}
 		begun := time.Now()
-		err := p.folders()
-		if err == nil {
-			w.open(p) // before the look, so that nothing falls between the two
-			err = p.scan(ctx)
+		w.open(p) // before the look, so that nothing falls between the two
+		err := p.scan(ctx)
+		if errors.Is(err, fs.ErrNotExist) {
+			w.close()
+			if err = p.folders(); err == nil {
+				w.open(p)
+				err = p.scan(ctx)
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			p.troubled(fmt.Errorf("pickup directory: %w", err))
 			w.close()
+			p.troubled(fmt.Errorf("pickup directory: %w", err))
 		}
-		// A folder that takes long to look through must not keep us busy all the time.
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(max(soonest, time.Since(begun))):
-		}
-		timer.Reset(p.nextLook())
+		took = time.Since(begun)
+		timer.Reset(max(p.nextLook(), took))
 	}
 }
 
@@ -153,7 +160,11 @@ func (p *Pickup) scan(ctx context.Context) error {
 	s := &p.scanner
 	s.turn++
 	s.waits, s.skips, s.left, s.next = 0, 0, 0, time.Time{}
-	err := p.look(ctx, p.claimed, true)
+	var err error
+	if s.turn == 1 || s.claimed > 0 || p.unfinished() {
+		s.claimed = 0
+		err = p.look(ctx, p.claimed, true)
+	}
 	if err == nil {
 		err = p.look(ctx, p.o.Dir, false)
 	}
@@ -166,12 +177,23 @@ func (p *Pickup) scan(ctx context.Context) error {
 	return nil
 }
 
+// unfinished reports whether there are claimed files that a worker had to leave. (Those of the process
+// before are found by the first look.)
+func (p *Pickup) unfinished() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.held)+len(p.sent) > 0
+}
+
 // look looks through one folder.
 func (p *Pickup) look(ctx context.Context, dir string, claimed bool) error {
 	s := &p.scanner
 	first := true
 	return p.o.Files.List(dir, func(names []string) bool {
 		s.left = max(s.left, len(names))
+		if claimed {
+			s.claimed += len(names)
+		}
 		if first && len(names) == portion && !claimed {
 			s.left = p.count(dir)
 		}
