@@ -14,7 +14,7 @@ import (
 // Thousands of files in the Pickup folder hold up no client: mail that comes in by SMTP behind them
 // is delivered before the last of them.
 func TestPickupFilesAndClients(t *testing.T) {
-	const files, letters = 4000, 20
+	const files, letters = 2000, 20
 	s := harness.New(t, harness.Options{})
 	pickup := filepath.Join(s.Dir, "default", "Pickup")
 	if err := os.MkdirAll(pickup, 0o755); err != nil {
