@@ -67,7 +67,7 @@ type PickupStatus struct {
 	Skipped  int      `json:"skipped"`        // links, folders and so on, left alone
 	Messages uint64   `json:"messages"`       // taken since the start
 	Badmail  uint64   `json:"badmail"`        // files that went to Badmail since the start
-	Late     []string `json:"late,omitempty"` // files that have waited for an hour, and why; at most 10
+	Late     []string `json:"late,omitempty"` // files that have waited for an hour or cannot be read, and why; at most 10
 	Error    string   `json:"error,omitempty"`
 }
 

@@ -76,7 +76,7 @@ type Settings struct {
 type Events struct {
 	Bad     func(file, reason string)     // went to badmail
 	Skipped func(file, what string)       // is left alone: once for each
-	Late    func(file, why string)        // has waited for an hour: once for each
+	Late    func(file, why string)        // has waited for an hour, or cannot be read: once for each
 	Held    func(file string, err error)  // cannot be taken now, and is tried again; once for each
 	Stays   func(file string, err error)  // was sent and cannot be removed: it may be sent again after a restart
 	Deaf    func(err error)               // nothing tells of changes: the rescan alone finds files; once until it is over
@@ -92,7 +92,7 @@ type Stats struct {
 	Skipped  int    // links, folders and so on, left alone
 	Taken    uint64 // messages since the start
 	Bad      uint64 // files that went to badmail since the start
-	// Late names files that have waited for an hour, with the reason, at most 10.
+	// Late names files that have waited for an hour or cannot be read, with the reason, at most 10.
 	Late []string
 	// LastError is why files are not taken, or why one of them is not; "" when all is well.
 	LastError string

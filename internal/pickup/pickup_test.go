@@ -264,8 +264,8 @@ func TestUnreadable(t *testing.T) {
 		w.put("secret", plainMail)
 		w.put("fine", plainMail)
 		w.start()
-		after(2 * time.Hour)
-		if n := len(w.envelopes()); n != 1 || w.sawEvent("late secret: it cannot be read: permission denied") != 1 {
+		after(10 * time.Second)
+		if n := len(w.envelopes()); n != 1 || len(w.p.Stats().Late) != 1 || w.sawEvent("late secret: it cannot be read: permission denied") != 1 {
 			t.Errorf("%d messages, events %q", n, w.events)
 		}
 		w.files.set(w.path("secret"), facts{links: 1, writer: WriterNone})

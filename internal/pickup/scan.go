@@ -255,7 +255,7 @@ func (p *Pickup) consider(ctx context.Context, path, name string, claimed bool) 
 	case errors.Is(err, fs.ErrNotExist):
 		return
 	case err != nil:
-		p.await(path, name, &e, now, err.Error())
+		p.await(path, name, &e, now, cause(err), settle)
 		return
 	case e.Kind != KindFile:
 		p.skip(path, name, kindNames[e.Kind], now)
@@ -294,16 +294,16 @@ func (p *Pickup) ready(path, name string, e *Entry, now time.Time) bool {
 	case errors.Is(err, fs.ErrNotExist):
 		return false
 	case errors.Is(err, ErrBusy):
-		p.await(path, name, e, now, ErrBusy.Error())
+		p.await(path, name, e, now, ErrBusy.Error(), late)
 		return false
 	case err != nil:
-		p.await(path, name, e, now, "it cannot be read: "+cause(err))
+		p.await(path, name, e, now, "it cannot be read: "+cause(err), settle)
 		return false
 	}
 	defer f.Close()
 	opened, err := f.Look()
 	if err != nil {
-		p.await(path, name, e, now, "it cannot be read: "+cause(err))
+		p.await(path, name, e, now, "it cannot be read: "+cause(err), settle)
 		return false
 	}
 	if opened.Kind != KindFile {
@@ -320,7 +320,7 @@ func (p *Pickup) ready(path, name string, e *Entry, now time.Time) bool {
 	why := "it may still be written"
 	switch {
 	case writer == WriterOpen:
-		p.await(path, name, e, now, ErrBusy.Error())
+		p.await(path, name, e, now, ErrBusy.Error(), late)
 		return false
 	case e.Size == 0:
 		quiet, why = emptyWait, "it is empty"
@@ -330,7 +330,7 @@ func (p *Pickup) ready(path, name string, e *Entry, now time.Time) bool {
 			return true
 		}
 	}
-	w := p.await(path, name, e, now, why)
+	w := p.await(path, name, e, now, why, late)
 	if w == nil {
 		return false
 	}
@@ -351,9 +351,9 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// await notes that a file waits, and why. It returns what is remembered of it, nil when there is no
+// await notes that a file waits, and why, which people are told when it has waited for patience. It returns what is remembered of it, nil when there is no
 // room to remember.
-func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string) *wait {
+func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string, patience time.Duration) *wait {
 	s := &p.scanner
 	s.waits++
 	w := s.waiting[path]
@@ -370,7 +370,7 @@ func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string) *
 	}
 	// Nothing tells when a writer closes a file, so look again: soon at first.
 	s.by(now.Add(min(p.o.Rescan, max(grace/2, now.Sub(w.first)/4))))
-	if now.Sub(w.first) >= late {
+	if now.Sub(w.first) >= patience {
 		if w.late == "" {
 			call2(p.o.Events.Late, Show(name), why)
 		}

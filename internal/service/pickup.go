@@ -66,7 +66,7 @@ func (v *Server) pickupEvents() pickup.Events {
 			v.log.Warn("a name in the pickup folder is left alone", "server", v.name, "file", file, "is", what)
 		},
 		Late: func(file, why string) {
-			v.log.Warn("a file in the pickup folder has waited for an hour", "server", v.name, "file", file, "reason", why)
+			v.log.Warn("a file in the pickup folder still waits", "server", v.name, "file", file, "reason", why)
 		},
 		Held: func(file string, err error) {
 			v.log.Warn("a file in the pickup folder cannot be taken; it is tried again", "server", v.name, "file", file, "error", err)
