@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/mailroot/mailroot/internal/mail"
 )
@@ -197,23 +195,8 @@ func reason(name string, e *Entry) []byte {
 	return []byte(b.String())
 }
 
-// show returns s for a line of text: what does not print is written as \xHH (bad input C7),
-// and no more than 1,000 octets of it.
-func show(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		if b.Len() > 1000 {
-			return b.String() + "..."
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if unicode.IsPrint(r) && (r != utf8.RuneError || n > 1) {
-			b.WriteString(s[i : i+n])
-		} else {
-			for _, c := range []byte(s[i : i+n]) {
-				fmt.Fprintf(&b, `\x%02X`, c)
-			}
-		}
-		i += n
-	}
-	return b.String()
-}
+// maxShown is how much of a text is shown, in octets.
+const maxShown = 1000
+
+// show returns s for a line of text (bad input C7).
+func show(s string) string { return mail.Printable(s, maxShown) }

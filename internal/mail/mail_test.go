@@ -153,3 +153,22 @@ func TestAddrPortOf(t *testing.T) {
 		}
 	}
 }
+
+// L1, C7: what people read cannot drive their terminal or begin a line of its own, and printing it twice changes nothing.
+func TestPrintable(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text": "plain text", "K\u00e4se": "K\u00e4se", "a\r\nb\x1b[2J": `a\x0D\x0Ab\x1B[2J`, "\xff\u202e\u0085": `\xFF\xE2\x80\xAE\xC2\x85`,
+		"\ufffd": "\ufffd", "1234567890": "1234567890", "12345678901": "12345678901", "123456789012": "12345678901...",
+	} {
+		got := Printable(in, 10)
+		if in == "a\r\nb\x1b[2J" || in == "\xff\u202e\u0085" {
+			got = Printable(in, 100)
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+		if again := Printable(want, 100); again != want {
+			t.Errorf("%q becomes %q", want, again)
+		}
+	}
+}

@@ -270,5 +270,5 @@ var (
 )
 
 func addressError(text []byte, err error) error {
-	return fmt.Errorf("%w (%s)", err, Show(string(bytes.TrimSpace(text))))
+	return fmt.Errorf("%w (%s)", err, show(string(bytes.TrimSpace(text))))
 }

@@ -32,7 +32,7 @@ type Transaction interface {
 
 // Bad is a file that cannot be used.
 type Bad struct {
-	File   string // its name, as Show writes it
+	File   string // its name, made printable
 	Reason string // one sentence
 	// Body is the file as it was put there, Size octets.
 	Body io.ReaderAt
@@ -384,6 +384,6 @@ func (p *Pickup) hold(c *candidate, path string, err error, told bool) {
 	p.held[path] = h
 	p.mu.Unlock()
 	if tell {
-		call2(p.o.Events.Held, Show(c.name), err)
+		call2(p.o.Events.Held, show(c.name), err)
 	}
 }

@@ -372,9 +372,9 @@ func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string, p
 	s.by(now.Add(min(p.o.Rescan, max(grace/2, now.Sub(w.first)/4))))
 	if now.Sub(w.first) >= patience {
 		if w.late == "" {
-			call2(p.o.Events.Late, Show(name), why)
+			call2(p.o.Events.Late, show(name), why)
 		}
-		w.late = Show(name) + ": " + why
+		w.late = show(name) + ": " + why
 	}
 	return w
 }
@@ -402,7 +402,7 @@ func (p *Pickup) skip(path, name, what string, now time.Time) {
 	k.turn = s.turn
 	if !k.told && now.Sub(k.first) >= settle {
 		k.told = true
-		call2(p.o.Events.Skipped, Show(name), what)
+		call2(p.o.Events.Skipped, show(name), what)
 	}
 	if !k.told {
 		s.by(k.first.Add(settle))

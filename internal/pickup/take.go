@@ -159,7 +159,7 @@ func (w *worker) verdict(err error, c *candidate) *Bad {
 	default:
 		return nil
 	}
-	return &Bad{File: Show(c.name), Reason: reason, Size: c.entry.Size, Sender: w.msg.env.sender, Recipients: w.msg.env.rcpts}
+	return &Bad{File: show(c.name), Reason: reason, Size: c.entry.Size, Sender: w.msg.env.sender, Recipients: w.msg.env.rcpts}
 }
 
 // later keeps a claimed file that could not be taken now.
@@ -215,7 +215,7 @@ func (w *worker) remove(c *candidate, path string) {
 	p.mu.Unlock()
 	if err != nil {
 		if !told {
-			call2(p.o.Events.Stays, Show(c.name), err)
+			call2(p.o.Events.Stays, show(c.name), err)
 		}
 		p.hold(c, path, fmt.Errorf("a file that was sent cannot be removed: %s", cause(err)), true)
 		return
