@@ -3,6 +3,7 @@
 package pickup
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -10,7 +11,11 @@ import (
 
 // open neither follows a link nor waits for the other end of a pipe.
 func open(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.EWOULDBLOCK) { // a file server has a lease on it, for a client that writes
+		return nil, ErrBusy
+	}
+	return f, err
 }
 
 func system(fi fs.FileInfo, e *Entry) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -292,6 +293,67 @@ func TestBadmailFails(t *testing.T) {
 		after(longestHold + time.Second)
 		if d := cmp.Diff([]string{"nonsense"}, w.badTexts()); d != "" || len(w.left()) != 0 || w.p.Stats().LastError != "" {
 			t.Errorf("%s; left %q", d, w.left())
+		}
+	})
+}
+
+// A folder that cannot be read is trouble until it can be, files or not.
+func TestFolderCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		w := newWorldOn(t, vfs.NewMem(), func(fs vfs.FS) vfs.FS {
+			return vfs.Inject(fs, func(op vfs.Op, path string, _ int) error {
+				if broken.Load() && op == vfs.OpReadDir && path == dir {
+					return errors.New("input/output error")
+				}
+				return nil
+			}, nil)
+		})
+		defer w.close()
+		w.start()
+		broken.Store(true)
+		after(time.Hour)
+		if s := w.p.Stats(); w.sawEvent("trouble: pickup directory: input/output error") != 1 || s.LastError == "" {
+			t.Errorf("events %q, stats %+v", w.events, s)
+		}
+		broken.Store(false)
+		after(time.Minute)
+		if s := w.p.Stats(); w.sawEvent("over") != 1 || s.LastError != "" {
+			t.Errorf("events %q, stats %+v", w.events, s)
+		}
+	})
+}
+
+// A file that is written while it is read, by somebody whom nobody sees, is read again later: what has come
+// of it may look like no message at all.
+func TestWrittenWhileRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		var once sync.Once
+		w = newWorldOn(t, vfs.NewMem(), func(fs vfs.FS) vfs.FS {
+			return vfs.Inject(fs, nil, func(op vfs.Op, path string) {
+				if op != vfs.OpRead || !strings.Contains(path, claimedName) {
+					return
+				}
+				once.Do(func() {
+					f, err := w.mem.OpenReadWrite(path)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if _, err := f.WriteAt([]byte(plainMail[5:]), 5); err != nil {
+						t.Error(err)
+					}
+				})
+			})
+		})
+		defer w.close()
+		w.files.unknown = true
+		w.put("slow", plainMail[:5])
+		w.start()
+		after(time.Minute)
+		if all := w.envelopes(); len(all) != 1 || len(w.badFiles()) != 0 {
+			t.Errorf("%d messages, bad %+v", len(all), w.badFiles())
 		}
 	})
 }

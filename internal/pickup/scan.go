@@ -89,9 +89,14 @@ func (p *Pickup) run(ctx context.Context) {
 				err = p.scan(ctx)
 			}
 		}
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
 			w.close()
 			p.troubled(fmt.Errorf("pickup directory: %w", err))
+		case p.idle():
+			p.well() // there is nothing that trouble could hold up
 		}
 		took = time.Since(begun)
 		timer.Reset(max(p.nextLook(), took))
@@ -153,6 +158,13 @@ func (p *Pickup) isPaused() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.paused.After(time.Now())
+}
+
+// idle reports whether no file waits or is being read.
+func (p *Pickup) idle() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stats.Waiting == 0 && p.stats.InFlight == 0 && len(p.busy) == 0
 }
 
 // scan looks at each name once and gives those that are ready to the workers.
@@ -351,8 +363,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// await notes that a file waits, and why, which people are told when it has waited for patience. It returns what is remembered of it, nil when there is no
-// room to remember.
+// await notes that a file waits, and why, which people are told when it has waited for patience. It
+// returns what is remembered of it, nil when there is no room to remember.
 func (p *Pickup) await(path, name string, e *Entry, now time.Time, why string, patience time.Duration) *wait {
 	s := &p.scanner
 	s.waits++
@@ -443,10 +455,12 @@ func (p *Pickup) figures() {
 	s := &p.scanner
 	var names []string
 	for _, w := range s.waiting {
-		if w.late != "" && len(names) < maxLate {
+		if w.late != "" {
 			names = append(names, w.late)
 		}
 	}
+	slices.Sort(names)
+	names = names[:min(len(names), maxLate)]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.Waiting, p.stats.Skipped, p.stats.Late = s.waits, s.skips, names

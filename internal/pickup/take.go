@@ -247,11 +247,10 @@ func (w *worker) read(ctx context.Context, tx Transaction, c *candidate, f File)
 	if w.buf == nil {
 		w.buf = make([]byte, sliceSize)
 	}
-	if err := w.src.read(ctx, f, e.Size, set.DotStuffed, w.buf, &w.msg); err != nil {
-		return err
-	}
-	if after, err := f.Look(); err != nil || after.Size != e.Size || !after.Modified.Equal(e.Modified) {
+	err = w.src.read(ctx, f, e.Size, set.DotStuffed, w.buf, &w.msg)
+	// Also what looks like rubbish may be half of a message.
+	if after, lerr := f.Look(); lerr != nil || after.Size != e.Size || !after.Modified.Equal(e.Modified) {
 		return &fileError{errors.New("it was written while it was read")}
 	}
-	return nil
+	return err
 }
