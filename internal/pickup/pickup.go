@@ -59,7 +59,7 @@ type Options struct {
 	Settings Settings
 	Events   Events
 
-	Workers int           // files that are read at the same time; 0: 16
+	Workers int           // files that are read at the same time; 0: 32
 	Rescan  time.Duration // how often the folder is looked through when nothing tells of a change; 0: 5 s
 }
 
@@ -99,7 +99,7 @@ type Stats struct {
 }
 
 const (
-	defaultWorkers = 16
+	defaultWorkers = 32
 	defaultRescan  = 5 * time.Second
 
 	// grace is how long a file must be unchanged although no program has it open, for the sake of
