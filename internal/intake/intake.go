@@ -177,7 +177,7 @@ func (t *Tx) fieldsBefore(dst []byte) []byte {
 	tr := message.Trace{
 		Helo: t.env.Helo, Name: t.env.PeerName, Addr: t.env.Peer, By: fqdn,
 		With: t.env.Protocol, ID: t.env.ID, UTF8: t.env.Sender.UTF8, Time: t.env.Arrived,
-		Pickup: t.env.Source == mail.SourcePickup,
+		Pickup: t.own,
 	}
 	if t.overTLS {
 		tr.TLS = &t.tls

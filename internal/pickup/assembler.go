@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/message"
@@ -17,8 +18,9 @@ const maxEnvelope = 1 << 20
 type assembler struct {
 	ctx  context.Context // of this file
 	tx   Transaction
-	max  int64 // 0: no limit
-	size int64 // written
+	out  io.Writer // instead of tx: the envelope is known, and the text alone is wanted
+	max  int64     // 0: no limit
+	size int64     // written
 	head []byte
 	done bool // the header is written
 	env  envelope
@@ -76,18 +78,16 @@ func (a *assembler) end() error {
 func (a *assembler) writeHead(n int) error {
 	a.done = true
 	head := a.head[:n]
-	err := a.env.parse(head)
-	if err != nil {
+	if a.out != nil {
+		a.env.layout(head)
+	} else if err := a.env.parse(head); err != nil {
 		return err
 	}
 	if n-a.env.start > message.MaxHeader {
 		return unusablef("The header is longer than %d octets.", message.MaxHeader)
 	}
-	a.tx.From(a.env.sender)
-	for _, r := range a.env.rcpts {
-		if _, err := a.tx.Rcpt(a.ctx, r); err != nil {
-			return err
-		}
+	if err := a.address(); err != nil {
+		return err
 	}
 	at := a.env.start
 	for _, cut := range append(a.env.cuts, span{n, n}) {
@@ -99,6 +99,20 @@ func (a *assembler) writeHead(n int) error {
 	return a.store(a.head[n:])
 }
 
+// address tells the transaction who sends and who receives.
+func (a *assembler) address() error {
+	if a.out != nil {
+		return nil
+	}
+	a.tx.From(a.env.sender)
+	for _, r := range a.env.rcpts {
+		if _, err := a.tx.Rcpt(a.ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // store writes to the message.
 func (a *assembler) store(p []byte) error {
 	if len(p) == 0 {
@@ -106,6 +120,10 @@ func (a *assembler) store(p []byte) error {
 	}
 	if a.size += int64(len(p)); a.max > 0 && a.size > a.max {
 		return a.tooLarge()
+	}
+	if a.out != nil {
+		_, err := a.out.Write(p)
+		return err
 	}
 	if _, err := a.tx.Write(p); err != nil {
 		var me *mail.Error

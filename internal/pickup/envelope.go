@@ -48,35 +48,46 @@ func next(head []byte, pos int) field {
 	return f
 }
 
-// parse reads the header of a file, with its empty line if it has one. x-sender and x-receiver count
-// where they come before all other fields; what they leave open is told by the fields of the
-// message, those of its latest resending if there was one (RFC 5322 §3.6.6).
-func (e *envelope) parse(head []byte) error {
-	var x xLines
+// layout finds the x-lines, which come before all other fields, and what is left out of the message. It
+// looks at names alone, so it works where addresses are beyond reading.
+func (e *envelope) layout(head []byte) (x, fields []field) {
 	pos := 0
 	for pos < len(head) {
 		f := next(head, pos)
-		ok, err := x.take(&f)
-		if err != nil {
-			return err
-		}
-		if !ok {
+		if !f.is("x-sender") && !f.is("x-receiver") {
 			break
 		}
+		x = append(x, f)
 		pos = f.end
 	}
 	e.start = pos
 	if bytes.HasPrefix(head[pos:], bom) { // x-lines were put before a file that had one
 		e.start += len(bom)
 	}
-	h := headers{}
 	for pos = e.start; pos < len(head); {
 		f := next(head, pos)
-		h.take(&f)
+		fields = append(fields, f)
 		if f.is("bcc") || f.is("resent-bcc") {
 			e.cuts = append(e.cuts, f.span)
 		}
 		pos = f.end
+	}
+	return x, fields
+}
+
+// parse reads the header of a file, with its empty line if it has one. What the x-lines leave open is
+// told by the fields of the message, those of its latest resending if there was one (RFC 5322 §3.6.6).
+func (e *envelope) parse(head []byte) error {
+	lines, fields := e.layout(head)
+	var x xLines
+	for i := range lines {
+		if err := x.take(&lines[i]); err != nil {
+			return err
+		}
+	}
+	h := headers{}
+	for i := range fields {
+		h.take(&fields[i])
 	}
 	return e.resolve(&x, &h)
 }
@@ -87,30 +98,27 @@ type xLines struct {
 	rcpts  []mail.Address
 }
 
-// take takes f if it is one of the lines, and reports whether it is.
-func (x *xLines) take(f *field) (bool, error) {
-	switch {
-	case f.is("x-sender"):
-		list, err := parseList(f.body, true)
-		switch {
-		case err != nil:
-			return true, fieldError("x-sender", err)
-		case len(list) == 0: // nothing is said
-			return true, nil
-		case len(list) > 1 || x.sender != nil:
-			return true, unusablef("There is more than one address in x-sender.")
-		}
-		x.sender = &list[0]
-	case f.is("x-receiver"):
+// take takes one of the lines.
+func (x *xLines) take(f *field) error {
+	if f.is("x-receiver") {
 		list, err := parseList(f.body, false)
 		if err != nil {
-			return true, fieldError("x-receiver", err)
+			return fieldError("x-receiver", err)
 		}
 		x.rcpts = append(x.rcpts, list...)
-	default:
-		return false, nil
+		return nil
 	}
-	return true, nil
+	list, err := parseList(f.body, true)
+	switch {
+	case err != nil:
+		return fieldError("x-sender", err)
+	case len(list) == 0: // nothing is said
+		return nil
+	case len(list) > 1 || x.sender != nil:
+		return unusablef("There is more than one address in x-sender.")
+	}
+	x.sender = &list[0]
+	return nil
 }
 
 // fieldError tells which field was not understood, and why.
@@ -149,14 +157,13 @@ func (h *headers) take(f *field) {
 	if resent {
 		b = &h.resent
 	}
-	copied := *f
 	switch {
 	case bytes.EqualFold(name, []byte("sender")) && b.sender == nil:
-		b.sender = &copied
+		b.sender = f
 	case bytes.EqualFold(name, []byte("from")) && b.from == nil:
-		b.from = &copied
+		b.from = f
 	case bytes.EqualFold(name, []byte("to")), bytes.EqualFold(name, []byte("cc")), bytes.EqualFold(name, []byte("bcc")):
-		b.rcpts = append(b.rcpts, copied)
+		b.rcpts = append(b.rcpts, *f)
 	}
 }
 

@@ -223,6 +223,21 @@ func TestUnusable(t *testing.T) {
 	}
 }
 
+// A file from badmail, sent again to somebody else: they see neither the envelope that could not be read nor Bcc.
+func TestWriteText(t *testing.T) {
+	const file = "x-sender: a@b.example\nx-receiver: not an address\nFrom: a@b.example\nBcc: secret@d.example\nSubject: x\n\n..dot\n.\n"
+	var b strings.Builder
+	if err := WriteText(t.Context(), &b, strings.NewReader(file), int64(len(file)), Settings{DotStuffed: true}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff("From: a@b.example\r\nSubject: x\r\n\r\n.dot\r\n", b.String()); d != "" {
+		t.Error(d)
+	}
+	if err := WriteText(t.Context(), &b, strings.NewReader("a\x00"), 2, Settings{}); err == nil {
+		t.Error("a NUL was sent")
+	}
+}
+
 // sparse is a file of any size that costs no memory; reads are counted.
 type sparse struct {
 	head string

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/badmail"
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/pickup"
 )
 
 // Resubmission says what of the envelope is to be another one than an entry of badmail has.
@@ -51,7 +52,12 @@ func (v *Server) Resubmit(ctx context.Context, name string, r Resubmission) (mai
 			return 0, err
 		}
 	}
-	if err := v.copyBadmail(tx, name, sender.Body == mail.BodyBinaryMIME); err != nil {
+	if e.File != "" { // never was a message: its recipients must not see the envelope, nor Bcc
+		err = v.copyPickup(ctx, tx, name)
+	} else {
+		err = v.copyBadmail(tx, name, sender.Body == mail.BodyBinaryMIME)
+	}
+	if err != nil {
 		return 0, err
 	}
 	accepted, err := tx.Commit(ctx)
@@ -98,6 +104,20 @@ func isASCII(a mail.Address) bool {
 		}
 	}
 	return true
+}
+
+// copyPickup writes the message in a file of the pickup directory to w.
+func (v *Server) copyPickup(ctx context.Context, w io.Writer, name string) error {
+	f, err := v.bad.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	return pickup.WriteText(ctx, w, f, size, pickupSettings(v.plan.Load().cfg))
 }
 
 // copyBadmail writes the message of an entry to w.
