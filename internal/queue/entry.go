@@ -172,7 +172,7 @@ func (q *Queue) forget(i uint32, e *entry) {
 	q.uncache(e)
 	q.replies.drop(e.reply)
 	q.domains.drop(e.domain)
+	q.hops.release(e.hop) // before its route, which may be all that keeps the hop
 	q.dropRoute(e.route)
-	q.hops.release(e.hop)
 	q.entries.give(i)
 }
