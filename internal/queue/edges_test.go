@@ -32,6 +32,11 @@ func newWalk(t *testing.T) *walk {
 			time.Sleep(k.slow)
 			return report(ctx, env, failed)
 		}
+		success := o.Success
+		o.Success = func(ctx context.Context, env *mail.Envelope, delivered []mail.Result) error {
+			time.Sleep(k.slow)
+			return success(ctx, env, delivered)
+		}
 	})
 	return k
 }
@@ -223,17 +228,14 @@ var edges = []struct {
 	{"failing > returned", func(k *walk) { k.failing("a") }, func(*walk) { rest(time.Minute) }},
 	{"failing > badmail", func(k *walk) { k.failing("") }, func(*walk) { rest(time.Minute) }},
 	{"failing > delivered", func(k *walk) {
+		k.slow = time.Minute
 		k.peer.answer = byDSN
-		k.start(k.t)
 		k.breakReports(errors.New("disk full"))
+		k.start(k.t)
 		k.id = k.asking("a", "drop.test").ID
-		synctest.Wait()
+		rest(61 * time.Second)
 		k.breakReports(nil)
-		k.Queue.success = func(ctx context.Context, env *mail.Envelope, d []mail.Result) error {
-			time.Sleep(time.Minute)
-			return k.reportSuccess(ctx, env, d)
-		}
-		rest(61 * time.Second) // it is tried again after a minute
+		rest(time.Minute) // it is tried again after a minute
 	}, func(*walk) { rest(time.Minute) }},
 	{"failing > deferred", func(k *walk) { k.failReport = errors.New("no"); k.failing("a") }, func(*walk) { rest(time.Minute) }},
 	{"failing > ready", func(k *walk) { k.failReport = errors.New("no"); k.paused("one.test"); k.giveBack() }, func(*walk) { rest(time.Minute) }},
