@@ -29,6 +29,12 @@ type account struct {
 
 func newLedger() *ledger { return &ledger{promised: make(map[string]*account)} }
 
+// promise notes that a recipient's mail has been taken.
+func (l *ledger) promise(rcpt string, a *account) {
+	l.promised[rcpt] = a
+	l.order = append(l.order, rcpt)
+}
+
 // submit sends a message until it is accepted, as a client does that does not give up. It fails the test
 // when that takes more than two days.
 func (w *world) submit(l *ledger, from string, to []string, domains []*trait, text string) {
@@ -45,8 +51,7 @@ func (w *world) submit(l *ledger, from string, to []string, domains []*trait, te
 			w.t.Fatalf("of %q only %q were accepted", to, accepted)
 		}
 		for i, rcpt := range to {
-			l.promised[rcpt] = &account{trait: domains[i], sender: from, unsure: unsure}
-			l.order = append(l.order, rcpt)
+			l.promise(rcpt, &account{trait: domains[i], sender: from, unsure: unsure})
 		}
 		return
 	}

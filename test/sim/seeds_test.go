@@ -96,12 +96,10 @@ func newEmptyWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// post submits message i: from one of four kinds of sender, to one to four recipients.
-func (w *world) post(l *ledger, rnd *rand.Rand, i int) {
+// parties chooses who message i is from, one of four kinds of sender, and to, one to four recipients.
+func parties(rnd *rand.Rand, i int) (from string, to []string, domains []*trait) {
 	senders := []string{"", fmt.Sprintf("s%d@corp.test", i), fmt.Sprintf("s%d@good.test", i), fmt.Sprintf("s%d@unknown.test", i)}
-	from := senders[min(rnd.IntN(8), 7)%len(senders)]
-	var to []string
-	var domains []*trait
+	from = senders[rnd.IntN(len(senders))]
 	for k := range 1 + rnd.IntN(4) {
 		if n := rnd.IntN(len(traits) + 2); n < len(traits) {
 			domains = append(domains, &traits[n])
@@ -111,6 +109,12 @@ func (w *world) post(l *ledger, rnd *rand.Rand, i int) {
 			to = append(to, fmt.Sprintf("r%d-%d@corp.test", i, k))
 		}
 	}
+	return from, to, domains
+}
+
+// post submits message i.
+func (w *world) post(l *ledger, rnd *rand.Rand, i int) {
+	from, to, domains := parties(rnd, i)
 	text := fmt.Sprintf("From: <%s>\r\nSubject: number %d\r\n\r\n%s\r\n", from, i, strings.Repeat("text ", rnd.IntN(2000)))
 	w.submit(l, from, to, domains, text)
 }
