@@ -61,7 +61,6 @@ func TestScripts(t *testing.T) {
 			"firstid":    firstID,
 			"badmail":    firstBadmail,
 			"damage":     damage,
-			"contains":   contains,
 			"part":       part,
 		},
 	})
@@ -253,23 +252,6 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 		if i := bytes.LastIndex(b, []byte(args[1])); i >= 0 {
 			b[i] ^= 0x20
 			ts.Check(os.WriteFile(name, b, 0o600))
-			return
-		}
-	}
-	ts.Fatalf("%q stands in none of %v", args[1], files)
-}
-
-// contains GLOB TEXT: one of the files has the text.
-func contains(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: contains GLOB TEXT")
-	}
-	files, err := filepath.Glob(ts.MkAbs(args[0]))
-	ts.Check(err)
-	for _, name := range files {
-		b, err := os.ReadFile(name)
-		ts.Check(err)
-		if bytes.Contains(b, []byte(args[1])) {
 			return
 		}
 	}
