@@ -70,6 +70,7 @@ func (e *endless) work() mail.Work {
 			e.n--
 			return e.b
 		},
+		Connected: func() bool { return true },
 		Done: func(_ *mail.Batch, r []mail.Result) {
 			e.done++
 			if r[0].Outcome != mail.Delivered {

@@ -15,6 +15,8 @@ type run struct {
 	d    *Deliverer
 	hop  *mail.Hop // the one in use: that of the run, or its fallback
 	find *finder
+	// connected is Work.Connected.
+	connected func() bool
 
 	at    target // the server that is connected or was last
 	again target // to be connected again before any other
@@ -35,7 +37,7 @@ type run struct {
 }
 
 func (d *Deliverer) runRemote(ctx context.Context, hop *mail.Hop, w mail.Work) {
-	r := &run{d: d, hop: hop, find: newFinder(d, hop)}
+	r := &run{d: d, hop: hop, find: newFinder(d, hop), connected: w.Connected}
 	defer r.close()
 	for b := w.Next(0); b != nil; b = w.Next(max(d.o.Linger, 0)) {
 		w.Done(b, r.attempt(ctx, b))
@@ -108,6 +110,11 @@ func (r *run) deliver(ctx context.Context, a *attempt) {
 					continue
 				}
 				r.unreached(a, t)
+				return
+			}
+			if !r.connected() {
+				r.last = true
+				r.rest(a, &shutTrouble)
 				return
 			}
 		}

@@ -121,6 +121,9 @@ type Work struct {
 	// Next returns the next batch. With none ready it waits up to wait, so that an idle
 	// connection can be used again; nil ends the run.
 	Next func(wait time.Duration) *Batch
+	// Connected is called for each connection before anything of a batch is sent over it. When it returns
+	// false the run is to give back its batch, deferred, and end.
+	Connected func() bool
 	// Done returns a batch with one Result for each of its recipients.
 	Done func(*Batch, []Result)
 }

@@ -106,6 +106,14 @@ func (q *Queue) check(t testing.TB) {
 			q.checkHop(t, uint32(i), h, perHop[uint32(i)])
 		}
 	}
+	for r := q.unheard.first; r != nil; r = q.unheard.next(r) {
+		if !r.unheard || r.cut || r.hop.class == classLocal {
+			t.Errorf("a run of %q is in the wrong list", r.hop.to.Key)
+		}
+	}
+	if q.runsNow() == 0 && (q.probes != 0 || q.cutting != 0 || q.unheard.first != nil || q.parked.first != nil) {
+		t.Errorf("without runs: %d probes, %d cut off", q.probes, q.cutting)
+	}
 	running := [classes]int{}
 	for _, h := range q.hops.list {
 		if h != nil {
@@ -116,6 +124,8 @@ func (q *Queue) check(t testing.TB) {
 		t.Errorf("runs %v, counted %v", running, q.running)
 	}
 }
+
+func (q *Queue) runsNow() int { return q.running[classLocal] + q.remoteRuns() }
 
 func (q *Queue) checkHop(t testing.TB, i uint32, h *hop, n *[states]int32) {
 	t.Helper()

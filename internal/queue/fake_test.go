@@ -197,6 +197,7 @@ func (s *fakeStore) pending() (n int) {
 type peer struct {
 	mu        sync.Mutex
 	answer    func(hop *mail.Hop, b *mail.Batch) []mail.Result // nil: all delivered
+	greet     func(ctx context.Context, hop *mail.Hop) bool    // false: no server; nil: there is one
 	pause     time.Duration                                    // that a transaction takes
 	idle      time.Duration                                    // for which a run waits for more
 	runs      map[string]int                                   // connections begun, by hop
@@ -225,7 +226,7 @@ func newPeer() *peer {
 	}
 }
 
-func (p *peer) run(_ context.Context, hop *mail.Hop, w mail.Work) {
+func (p *peer) run(ctx context.Context, hop *mail.Hop, w mail.Work) {
 	p.mu.Lock()
 	p.runs[hop.Key]++
 	n := p.runs[hop.Key]
@@ -244,9 +245,17 @@ func (p *peer) run(_ context.Context, hop *mail.Hop, w mail.Work) {
 		}
 		p.mu.Unlock()
 	}()
-	for {
+	for first := true; ; first = false {
 		b := w.Next(p.idle)
 		if b == nil {
+			return
+		}
+		if first && p.greet != nil && !p.greet(ctx, hop) {
+			p.giveUp(ctx, hop, b, w)
+			return
+		}
+		if first && !w.Connected() {
+			p.giveUp(ctx, hop, b, w)
 			return
 		}
 		if p.pause > 0 {
@@ -258,6 +267,27 @@ func (p *peer) run(_ context.Context, hop *mail.Hop, w mail.Work) {
 			return
 		}
 	}
+}
+
+var cutOffReply = mail.NewReply(451, mail.Enhanced(4, 3, 2), "The attempt was broken off, the service stops")
+
+// giveUp returns a batch for which there was no server: it did not come, or the run was cut off.
+func (p *peer) giveUp(ctx context.Context, hop *mail.Hop, b *mail.Batch, w mail.Work) {
+	results := noConnection(b)
+	if ctx.Err() != nil {
+		results = all(b, mail.Deferred, cutOffReply)
+		for k := range results {
+			results[k].Ours = true
+		}
+	} else {
+		p.mu.Lock()
+		for _, rcpt := range b.Rcpts {
+			k := key{b.ID, rcpt}
+			p.attempts[k] = append(p.attempts[k], time.Now())
+		}
+		p.mu.Unlock()
+	}
+	w.Done(b, results)
 }
 
 func (p *peer) transact(hop *mail.Hop, b *mail.Batch, run int) ([]mail.Result, bool) {

@@ -14,7 +14,7 @@ const (
 	classLocal class = iota // the drop directory
 	classGood               // the last attempt got through to a server
 	classNew                // not tried yet
-	classDown               // the last attempt failed for the hop's own fault
+	classDown               // the last attempt failed for the hop's own fault, or does not come to an end
 	classes    = 4
 )
 
@@ -42,6 +42,8 @@ type hop struct {
 	listed  bool // stands in a line for connections
 	stalled bool // may have one run more than its backlog asks for
 	told    bool // Events.HopDown was called
+	hung    bool // down only since nothing was heard of it
+	met     bool // since its runs are at work, one of them had a server
 	to      *mail.Hop
 	leads   uint32        // records of domains and of operators' routes that lead here
 	n       [states]int32 // recipients by state; stateFree has no meaning
@@ -64,6 +66,7 @@ type hop struct {
 	blocked      int64  // until when no run begins
 	alarm        int64  // when the scheduler looks at the hop again, 0 for none
 	taken        int64  // when the last batch was taken
+	heard        int64  // the last sign of life, or when its runs came to work after it
 	last         lastReply
 	lastAt       int64
 }
@@ -283,7 +286,11 @@ func (q *Queue) wants(h *hop, now int64) bool {
 		return false
 	}
 	switch {
-	case h.runs == 0 || h.extra > 0:
+	case h.runs == 0:
+		return true
+	case h.class == classNew && q.line[classNew].len() > 0:
+		return false // first each gets one
+	case h.extra > 0:
 		return true
 	case h.silent >= firstWindow:
 		return false // first an answer, then more connections

@@ -28,8 +28,8 @@ func (q *Queue) Start(ctx context.Context) {
 // Loaded is closed when all that waited in the spool at the start is in the queue.
 func (q *Queue) Loaded() <-chan struct{} { return q.loaded }
 
-// Stop begins no new run, lets transactions that run end until ctx is done, cuts off those that
-// are left, and returns when every result is reported to the spool. It fails when deliveries were cut
+// Stop begins no new run, cuts off at once those that have no server yet, lets transactions that run end
+// until ctx is done, cuts off those that are left, and returns when every result is reported to the spool. It fails when deliveries were cut
 // off. What waits stays in the spool.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
@@ -40,6 +40,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 	q.stopping = true
 	q.callAll()
+	q.cutAll()
 	q.room.Broadcast()
 	q.mu.Unlock()
 	close(q.quit)

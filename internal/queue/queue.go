@@ -144,7 +144,11 @@ type Queue struct {
 	line      [classes]hopLine
 	running   [classes]int // runs by the class of their hop
 	turns     int          // connections given out, for the share of hops that are down
-	parked    runList      // runs that wait for work, oldest first
+	newest    bool         // whose turn it is among hops never tried
+	probes    int          // runs that began when their hop was down
+	cutting   int          // runs that were cut off and have not ended yet
+	parked    runList      // runs that wait for work, the one that has waited longest first
+	unheard   runList      // runs to remote hops that have no server yet, oldest first
 	sleep     int64        // until when the scheduler sleeps, 0 when it is awake
 	fired     []uint32     // reused by the scheduler
 	failing   failureList  // recipients that wait for their report
@@ -222,6 +226,7 @@ func New(o Options) *Queue {
 	}
 	q.noticeAt = never
 	q.room.L = &q.mu
+	q.unheard.which = unheardList
 	q.cache.init(o.CacheMessages)
 	q.domains.init()
 	q.hops.init()

@@ -200,6 +200,7 @@ func TestStopCutsOff(t *testing.T) {
 		w := newWorld(t, func(o *Options) {
 			o.Run = func(ctx context.Context, _ *mail.Hop, work mail.Work) {
 				b := work.Next(0)
+				work.Connected()
 				<-ctx.Done()
 				work.Done(b, all(b, mail.Deferred, mail.NewReply(451, mail.Enhanced(4, 3, 2), "Shutting down")))
 			}

@@ -31,6 +31,11 @@ func (q *Queue) done(ctx context.Context, r *run, b *mail.Batch, results []mail.
 	f := r.flights[k]
 	now, env := q.now(), f.batch.Env
 	results = align(&f.batch, results)
+	if r.cut && none(results) {
+		q.giveBack(r, f, now)
+		q.mu.Unlock()
+		return
+	}
 	v := judge(results)
 	n, told := q.learn(r, v, now)
 	failed, delivered := q.settle(r, f, results, v, now)
@@ -57,6 +62,21 @@ func (q *Queue) done(ctx context.Context, r *run, b *mail.Batch, results []mail.
 	q.mu.Lock()
 	r.landed(f)
 	q.mu.Unlock()
+}
+
+// none reports whether results are those of a run that was cut off before it learnt anything.
+func none(results []mail.Result) bool {
+	return !slices.ContainsFunc(results, func(r mail.Result) bool {
+		return r.Outcome != mail.Deferred || !r.Ours || r.HopDown
+	})
+}
+
+// giveBack makes the recipients of a batch that was not tried ready again.
+func (q *Queue) giveBack(r *run, f *flight, now int64) {
+	for _, i := range slices.Backward(f.entries) { // requeue puts before
+		q.requeue(i, q.entries.at(i), now)
+	}
+	r.landed(f)
 }
 
 // align returns one result for each recipient of the batch, in its order.
@@ -148,10 +168,16 @@ func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
 		}
 	}
 	if !failing {
+		q.hear(r, now)
+		if r.probe {
+			r.probe = false
+			q.probes--
+		}
 		if h.told {
 			h.told, n.up = false, h.to.Key
 		}
 		h.recover()
+		h.hung = false
 		q.setClass(h, classGood)
 		if float64(h.runs)+1 >= h.window && h.window < math.MaxInt16 {
 			h.window += 1 / h.window
@@ -168,6 +194,7 @@ func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
 		h.ceiling, h.ceilingUntil = others, now+ceilingMillis
 		return 0, n
 	}
+	h.hung = false
 	q.setClass(h, classDown)
 	h.window, h.ceiling = firstWindow, 0 // for when it is up again
 	h.extra = 0

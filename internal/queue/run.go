@@ -17,16 +17,20 @@ type run struct {
 	counts  bool      // left is a limit and part of hop.left
 	silent  bool      // no answer yet
 	lost    bool      // it found the hop down, or lost it
+	unheard bool      // in Queue.unheard: no server has said a word
+	probe   bool      // the hop was down when it began
+	cut     bool      // it was cut off before it had a server
 	ending  bool      // Next returns nil from now on
 	ended   bool      // Next has returned nil
 	took    bool      // it had a batch
 	flights []*flight
 	spare   *flight
 	timer   *time.Timer
+	cancel  context.CancelFunc
 
-	wake           chan struct{}
-	idle           bool // in hop.idle and in Queue.parked
-	older, younger *run
+	wake  chan struct{}
+	idle  bool // in hop.idle and in Queue.parked
+	links [runLists]runLinks
 }
 
 // flight is a batch on its way.
@@ -36,13 +40,25 @@ type flight struct {
 	rcpts   []int
 }
 
-// runList is the runs that wait for work, the one that has waited longest first.
-type runList struct{ first, last *run }
+// runList is runs in the order in which they came, linked through run.links[which].
+type runList struct {
+	which       int
+	first, last *run
+}
+
+// The lists that a run may be in.
+const (
+	parkedList = iota
+	unheardList
+	runLists = 2
+)
+
+type runLinks struct{ older, younger *run }
 
 func (l *runList) push(r *run) {
-	r.older, r.younger = l.last, nil
+	r.links[l.which] = runLinks{older: l.last}
 	if l.last != nil {
-		l.last.younger = r
+		l.last.links[l.which].younger = r
 	} else {
 		l.first = r
 	}
@@ -50,21 +66,25 @@ func (l *runList) push(r *run) {
 }
 
 func (l *runList) remove(r *run) {
-	if r.older != nil {
-		r.older.younger = r.younger
+	at := &r.links[l.which]
+	if at.older != nil {
+		at.older.links[l.which].younger = at.younger
 	} else {
-		l.first = r.younger
+		l.first = at.younger
 	}
-	if r.younger != nil {
-		r.younger.older = r.older
+	if at.younger != nil {
+		at.younger.links[l.which].older = at.older
 	} else {
-		l.last = r.older
+		l.last = at.older
 	}
-	r.older, r.younger = nil, nil
+	*at = runLinks{}
 }
 
+// next returns the run that came after r.
+func (l *runList) next(r *run) *run { return r.links[l.which].younger }
+
 // begin makes a run of the hop. The queue is locked.
-func (q *Queue) begin(h *hop) *run {
+func (q *Queue) begin(h *hop, now int64) *run {
 	r := &run{hop: h, to: h.to, silent: true, left: math.MaxInt32, wake: make(chan struct{}, 1)}
 	if n := q.perRun(h); n > 0 {
 		r.left, r.counts = int32(min(n, math.MaxInt32)), true
@@ -78,6 +98,17 @@ func (q *Queue) begin(h *hop) *run {
 	}
 	q.running[h.class]++
 	q.runs.Add(1)
+	if h.class == classLocal {
+		return r
+	}
+	if r.probe = h.class == classDown; r.probe {
+		q.probes++
+	}
+	r.unheard = true
+	q.unheard.push(r)
+	if int(h.runs) == len(h.idle)+1 {
+		q.listen(r, now)
+	}
 	return r
 }
 
@@ -85,9 +116,17 @@ func (q *Queue) begin(h *hop) *run {
 func (q *Queue) work(ctx context.Context, r *run) {
 	defer q.runs.Done()
 	defer q.end(r)
-	q.runner(ctx, r.to, mail.Work{
-		Next: func(wait time.Duration) *mail.Batch { return q.next(ctx, r, wait) },
-		Done: func(b *mail.Batch, results []mail.Result) { q.done(ctx, r, b, results) },
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	q.mu.Lock()
+	if r.cancel = cancel; r.cut {
+		cancel()
+	}
+	q.mu.Unlock()
+	q.runner(inner, r.to, mail.Work{
+		Next:      func(wait time.Duration) *mail.Batch { return q.next(ctx, r, wait) },
+		Connected: func() bool { return q.connected(r) },
+		Done:      func(b *mail.Batch, results []mail.Result) { q.done(ctx, r, b, results) },
 	})
 }
 
@@ -118,7 +157,17 @@ func (q *Queue) end(r *run) {
 	if r.lost {
 		h.lost--
 	}
-	if !r.took && !r.ended {
+	if r.unheard {
+		r.unheard = false
+		q.unheard.remove(r)
+	}
+	if r.probe {
+		q.probes--
+	}
+	if r.cut {
+		q.cutting--
+	}
+	if !r.took && !r.ended && !r.cut {
 		h.blocked = max(h.blocked, now+stallMillis) // it did not even ask for work
 	}
 	q.offer(h, now)
@@ -251,6 +300,9 @@ func (q *Queue) take(r *run) *flight {
 	}
 	now := q.now()
 	h.taken, h.stalled = now, false
+	if int(h.runs) == len(h.idle)+1 {
+		q.listen(r, now)
+	}
 	if surplus {
 		q.separate(r, now)
 	}

@@ -151,6 +151,7 @@ func (q *Queue) ring(now int64) {
 		if h.runs > 0 && now-h.taken >= stallMillis {
 			h.stalled = true
 		}
+		q.watch(h, now)
 		q.offer(h, now)
 	}
 }
@@ -162,14 +163,14 @@ func (q *Queue) pick(now int64, starts []*run) []*run {
 		if !ok {
 			break
 		}
-		h := q.line[c].pop()
+		h := q.draw(c)
 		h.listed = false
 		if h.class != c || !q.wants(h, now) {
 			q.offer(h, now)
 			q.hops.release(h.index)
 			continue
 		}
-		starts = append(starts, q.begin(h))
+		starts = append(starts, q.begin(h, now))
 		q.turns++
 		q.offer(h, now)
 	}
@@ -195,11 +196,18 @@ func (q *Queue) choose() (class, bool) {
 	}
 	full := q.set.MaxOutbound > 0 && q.remoteRuns() >= q.set.MaxOutbound
 	for _, c := range order {
-		if q.line[c].len() == 0 || q.running[c] >= q.share(c) {
+		switch {
+		case q.line[c].len() == 0:
 			continue
-		}
-		if full {
-			q.spareOne()
+		case !q.may(c):
+			if c != classDown || q.probes < q.quarter() {
+				q.giveWay()
+			}
+			continue
+		case full:
+			if !q.spareOne() {
+				q.giveWay()
+			}
 			return 0, false
 		}
 		return c, true
@@ -207,28 +215,48 @@ func (q *Queue) choose() (class, bool) {
 	return 0, false
 }
 
+// draw takes a hop out of a line. Of those never tried the one that came last has every other turn, so that
+// mail for a living one does not wait behind a crowd that hangs.
+func (q *Queue) draw(c class) *hop {
+	if c != classNew {
+		return q.line[c].pop()
+	}
+	if q.newest = !q.newest; q.newest {
+		return q.line[c].pop()
+	}
+	return q.line[c].popLast()
+}
+
 func (q *Queue) remoteRuns() int {
 	return q.running[classGood] + q.running[classNew] + q.running[classDown]
 }
 
-// Shares of the limit of connections: a quarter for the hops that are down, half for those not
-// tried yet, since they may be down. So hops that work always have something left. Without a
-// limit the shares are those of the default limit of 500.
-func (q *Queue) share(c class) int {
-	total := q.set.MaxOutbound
-	switch c {
-	case classDown:
-		if total <= 0 {
-			total = 500
-		}
-		return max(total/4, 1)
-	case classNew:
-		if total <= 0 {
-			total = 1000
-		}
-		return max(total/2, 1)
+// may reports whether hops of a class may have one more connection, the limit of all aside.
+func (q *Queue) may(c class) bool {
+	if c == classGood || c == classLocal {
+		return true
 	}
-	return math.MaxInt
+	return (c == classNew || q.probes < q.quarter()) && q.running[classNew]+q.running[classDown] < q.unproven()
+}
+
+// defaultOutbound stands in for the limit of connections where there is none.
+const defaultOutbound = 500
+
+// quarter is how many connections the hops that are down may have together.
+func (q *Queue) quarter() int {
+	if q.set.MaxOutbound <= 0 {
+		return defaultOutbound / 4
+	}
+	return max(q.set.MaxOutbound/4, 1)
+}
+
+// unproven is how many connections the hops that are down or not tried yet may have together, so that
+// those which work always have something left.
+func (q *Queue) unproven() int {
+	if q.set.MaxOutbound <= 0 {
+		return defaultOutbound + q.quarter()
+	}
+	return max(q.set.MaxOutbound-q.quarter(), min(q.set.MaxOutbound, 2))
 }
 
 // contended reports whether a hop waits for the connection of another.
@@ -237,7 +265,7 @@ func (q *Queue) contended() bool {
 		return false
 	}
 	for _, c := range [...]class{classGood, classNew, classDown} {
-		if q.line[c].len() > 0 && q.running[c] < q.share(c) {
+		if q.line[c].len() > 0 && q.may(c) {
 			return true
 		}
 	}
@@ -245,14 +273,16 @@ func (q *Queue) contended() bool {
 }
 
 // spareOne ends the remote run that has waited longest for work, so that another hop gets its connection.
-func (q *Queue) spareOne() {
-	for r := q.parked.first; r != nil; r = r.younger {
+// It reports whether there is one.
+func (q *Queue) spareOne() bool {
+	for r := q.parked.first; r != nil; r = q.parked.next(r) {
 		if r.hop.class != classLocal {
 			r.ending = true
 			q.call(r)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // setClass changes the class of a hop, with which its runs are counted.
@@ -276,6 +306,16 @@ type hopLine struct {
 
 func (l *hopLine) len() int    { return len(l.list) - l.head }
 func (l *hopLine) push(h *hop) { l.list = append(l.list, h) }
+
+func (l *hopLine) popLast() *hop {
+	k := len(l.list) - 1
+	h := l.list[k]
+	l.list[k] = nil
+	if l.list = l.list[:k]; k == l.head {
+		l.list, l.head = l.list[:0], 0
+	}
+	return h
+}
 
 func (l *hopLine) pop() *hop {
 	h := l.list[l.head]

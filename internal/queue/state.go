@@ -262,16 +262,18 @@ func (q *Queue) obstacle(h *hop, now int64) string {
 		return "delivery is paused"
 	case h.blocked > now:
 		return "the hop is down and will be tried again at " + stamp(q.when(h.blocked)) + said(h.last)
+	case h.runs >= limit && h.hung:
+		return "the hop is at its limit of 1 connection because it does not answer"
 	case h.runs >= limit && h.failures > 0:
 		return "the hop is at its limit of 1 connection because the last attempt failed" + said(h.last)
 	case h.runs >= limit:
 		return "the hop is at its limit of " + connections(int(limit))
-	case h.class == classDown && q.running[classDown] >= q.share(classDown):
-		return "hops that are down hold all they may have together: " + connections(q.share(classDown)) + said(h.last)
+	case h.class == classDown && q.probes >= q.quarter():
+		return "hops that are down hold all they may have together: " + connections(q.quarter()) + said(h.last)
 	case h.class != classLocal && q.set.MaxOutbound > 0 && q.remoteRuns() >= q.set.MaxOutbound:
 		return "the limit of outbound connections is reached: " + connections(q.set.MaxOutbound)
-	case h.class == classNew && q.running[classNew] >= q.share(classNew):
-		return "hops not tried yet hold all they may have together: " + connections(q.share(classNew))
+	case h.class == classNew && !q.may(classNew):
+		return "hops that have not answered yet hold all they may have together: " + connections(q.unproven())
 	case h.runs > 0:
 		return "to be taken by one of the hop's " + connections(int(h.runs))
 	}
