@@ -117,10 +117,11 @@ func firstClass(to *mail.Hop) class {
 	return classNew
 }
 
-// release frees the record of a hop that nothing refers to.
+// release frees the record of a hop that nothing refers to, if that was not done: the last of a route may have
+// been the last of the hop too.
 func (t *hopTable) release(i uint32) {
 	h := t.list[i]
-	if i == 0 || h.leads > 0 || h.runs > 0 || h.listed || h.waiting() > 0 {
+	if i == 0 || h == nil || h.leads > 0 || h.runs > 0 || h.listed || h.waiting() > 0 {
 		return
 	}
 	delete(t.byKey, h.to.Key)
