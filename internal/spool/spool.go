@@ -207,6 +207,7 @@ type Stats struct {
 
 	Quarantined  int64 // damaged parts that were put aside since the opening
 	Lost         int64 // messages that could not be recovered at the opening, or were found damaged
+	Unread       int64 // files that the opening could not read and left as they are; the next one tries again
 	Torn         int64 // unfinished ends of files that the opening cut off
 	DeadSegments int64 // segments given up after a failed sync
 	LowSpace     bool  // Begin refuses

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -19,6 +20,9 @@ type chkHead struct {
 	ids     mail.QueueID // up to this one ids may have been given out
 	nextSeg uint32       // segments from this number on are younger than the checkpoint
 	covered map[uint32]int64
+	files   map[fileID]uint32 // the files of the segments, with the keys in covered
+	gone    map[fileID]bool   // segments that were to be removed
+	later   map[fileID]bool   // older journals to be read once more
 }
 
 func (h *chkHead) append(dst []byte) []byte {
@@ -29,7 +33,37 @@ func (h *chkHead) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(num))
 		dst = binary.AppendUvarint(dst, uint64(off))
 	}
+	dst = binary.AppendUvarint(dst, uint64(len(h.files)))
+	for id, key := range h.files {
+		dst = binary.AppendUvarint(appendFile(dst, id), uint64(key))
+	}
+	dst = appendFiles(dst, h.gone)
+	return appendFiles(dst, h.later)
+}
+
+func appendFiles(dst []byte, list map[fileID]bool) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for id := range list {
+		dst = appendFile(dst, id)
+	}
 	return dst
+}
+
+func appendFile(dst []byte, id fileID) []byte {
+	return le.AppendUint64(binary.AppendUvarint(dst, uint64(id.num)), id.salt)
+}
+
+func (d *decoder) file(kind fileKind) fileID {
+	num := uint32(d.uvarint())
+	return fileID{kind, num, d.uint64()}
+}
+
+func (d *decoder) files(kind fileKind) map[fileID]bool {
+	list := map[fileID]bool{}
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		list[d.file(kind)] = true
+	}
+	return list
 }
 
 func (h *chkHead) parse(b []byte) bool {
@@ -40,6 +74,15 @@ func (h *chkHead) parse(b []byte) bool {
 		num := uint32(d.uvarint())
 		h.covered[num] = int64(d.uvarint() & math.MaxInt64)
 	}
+	if !d.bad && len(d.b) == 0 { // of the first builds, which went by the number alone
+		return true
+	}
+	h.files = map[fileID]uint32{}
+	for n := d.uvarint(); n > 0 && !d.bad; n-- {
+		id := d.file(kindSegment)
+		h.files[id] = uint32(d.uvarint())
+	}
+	h.gone, h.later = d.files(kindSegment), d.files(kindJournal)
 	return !d.bad && len(d.b) == 0
 }
 
@@ -135,10 +178,7 @@ func (s *Store) beginCheckpoint() (head chkHead, num uint32, must uint64, err er
 	s.mu.Lock()
 	dirty := !s.dirtySince.IsZero()
 	s.dirtySince = time.Time{}
-	head = chkHead{ids: s.ids.limit, nextSeg: s.nextSeg, covered: make(map[uint32]int64, len(s.segs))}
-	for _, g := range s.segs {
-		head.covered[g.id.num] = g.covered()
-	}
+	head = s.head()
 	s.sinceChk = 0
 	must = s.must
 	s.mu.Unlock()
@@ -158,6 +198,26 @@ func (s *Store) beginCheckpoint() (head chkHead, num uint32, must uint64, err er
 		s.failed(err)
 	}
 	return head, j.id.num, must, nil
+}
+
+// head returns the head of a checkpoint that begins now. mu is held.
+func (s *Store) head() chkHead {
+	head := chkHead{
+		ids: s.ids.limit, nextSeg: s.nextSeg, covered: make(map[uint32]int64, len(s.segs)),
+		files: make(map[fileID]uint32, len(s.segs)), gone: map[fileID]bool{}, later: map[fileID]bool{},
+	}
+	for _, g := range s.segs {
+		head.covered[g.key], head.files[g.id] = g.covered(), g.key
+	}
+	for _, g := range slices.Concat(s.trash, s.going) {
+		head.gone[g.id] = true
+	}
+	for id := range s.unread {
+		if id.kind == kindJournal {
+			head.later[id] = true
+		}
+	}
+	return head
 }
 
 // writeCheckpoint writes the blocks, a slab of the index at a time.
@@ -305,7 +365,7 @@ func (s *Store) removeOldState() (err error) {
 	s.mu.Lock()
 	var old []fileID
 	for id := range s.stateFiles {
-		if id.num < s.prevChk {
+		if id.num < s.prevChk && !s.unread[id] {
 			old = append(old, id)
 		}
 	}
@@ -394,12 +454,7 @@ func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
 				}
 				x.route(p, i, to)
 			}
-			if r.flags = flags & (rcptDone | rcptHeld | rcptNoticed | rcptRouted); r.flags&rcptDone != 0 {
-				p.live--
-				x.live--
-			} else if r.flags&rcptHeld != 0 {
-				x.held++
-			}
+			x.resume(p, r, flags)
 		}
 		if d.bad {
 			return count, false

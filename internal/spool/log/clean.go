@@ -20,7 +20,7 @@ func (s *Store) clean() (bool, error) {
 	}
 	list := s.stragglers(in)
 	slices.SortFunc(list, func(a, b straggler) int {
-		return cmp.Or(cmp.Compare(a.g.id.num, b.g.id.num), cmp.Compare(a.off, b.off))
+		return cmp.Or(cmp.Compare(a.g.key, b.g.key), cmp.Compare(a.off, b.off))
 	})
 	for len(list) > 0 {
 		n, err := s.moveSome(list)
@@ -92,8 +92,8 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		if l.newOff == 0 {
 			continue
 		}
-		if m := s.x.find(l.id); m != nil && m.seg == l.g.id.num && m.off == l.off {
-			m.seg, m.off = cold.id.num, uint32(l.newOff)
+		if m := s.x.find(l.id); m != nil && m.seg == l.g.key && m.off == l.off {
+			m.seg, m.off = cold.key, uint32(l.newOff)
 			m.verified = m.verified || !m.file
 			cold.place(m.length)
 			s.stats.Moved++
@@ -107,7 +107,7 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 func (s *Store) readStraggler(l *straggler) ([]byte, error) {
 	s.mu.Lock()
 	m := s.x.find(l.id)
-	if m == nil || m.seg != l.g.id.num || m.off != l.off {
+	if m == nil || m.seg != l.g.key || m.off != l.off {
 		s.mu.Unlock()
 		return nil, nil
 	}

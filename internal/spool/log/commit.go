@@ -147,7 +147,7 @@ func (s *Store) write(batch *commit) {
 func (s *Store) enter(g *segment, off int64, r *record, env *mail.Envelope, verified bool) *message {
 	m := s.x.add(message{
 		id: r.id, original: r.original, size: r.size, arrived: toMillis(env.Arrived),
-		seg: g.id.num, off: uint32(off), length: uint32(r.length()), file: r.kind == recordFile, null: env.Sender.Addr.IsNull(), verified: verified,
+		seg: g.key, off: uint32(off), length: uint32(r.length()), file: r.kind == recordFile, null: env.Sender.Addr.IsNull(), verified: verified,
 	}, len(env.Recipients))
 	rcpts := s.x.recipients(m)
 	for i := range rcpts {

@@ -90,7 +90,7 @@ func parseNote(b []byte, id mail.QueueID, rcpt int) (r mail.Reply, host string, 
 }
 
 // Kinds of entries beside those of mail.Change: up to which id ids may be given out; a segment was made
-// (and its name is durable); a segment is about to be removed. Their id is the id or the number of the segment.
+// (and its name is durable); a segment is about to be removed. Their id is the id or the segmentFact.
 const (
 	entryIDs = 0x40 + iota
 	entryMade
@@ -145,6 +145,9 @@ func appendChange(dst []byte, c *mail.Change) (_ []byte, noteAt int) {
 func appendFact(dst []byte, kind byte, n uint64) []byte {
 	return le.AppendUint64(append(dst, kind), n)
 }
+
+// segmentFact names a segment in a fact: its number, and as much of its salt as fits.
+func segmentFact(id fileID) uint64 { return uint64(id.num) | id.salt<<32 }
 
 func clampAttempts(n int) uint16 { return uint16(min(max(n, 0), 1<<16-1)) }
 

@@ -117,6 +117,16 @@ func (x *index) add(m message, n int) *message {
 	return p
 }
 
+// resume gives a recipient that was just added the flags that it had.
+func (x *index) resume(m *message, r *recipient, flags uint8) {
+	if r.flags = flags & (rcptDone | rcptHeld | rcptNoticed | rcptRouted); r.flags&rcptDone != 0 {
+		m.live--
+		x.live--
+	} else if r.flags&rcptHeld != 0 {
+		x.held++
+	}
+}
+
 // remove forgets m.
 func (x *index) remove(m *message) {
 	for i := range x.recipients(m) {

@@ -138,6 +138,7 @@ type Store struct {
 	openFiles   int
 	shut        bool       // no more files are opened
 	trash       []*segment // without messages, to be removed after a sync of the journal
+	going       []*segment // of trash, what is being removed; checkpoints still say so
 	trashBodies []bodyFile // the same for body files
 	bodyPins    map[mail.QueueID]int
 	bodyOctets  int64
@@ -149,6 +150,7 @@ type Store struct {
 	dirtySince     time.Time        // the oldest change that is not synced; zero: none
 	sinceChk       int64            // octets written to segments since the last checkpoint
 	stateFiles     map[fileID]int64 // journals and checkpoints on disk, with their octets
+	unread         map[fileID]bool  // those of them that the opening could not read: the next one is to try again
 	loading        []mail.QueueID   // for Load, sorted; nil when it has come to its end
 	opened         mail.QueueID     // ids up to this one were given out before the opening
 	stats          spool.Stats

@@ -60,7 +60,7 @@ func (s *Store) announce(segs []*segment) error {
 	}
 	var nums []uint64
 	for _, g := range segs {
-		nums = append(nums, uint64(g.id.num))
+		nums = append(nums, segmentFact(g.id))
 	}
 	return s.writeFacts(entryGone, nums...)
 }
@@ -72,6 +72,7 @@ func (s *Store) takeTrash() (_ []*segment, _ []bodyFile, quiet bool) {
 	defer s.mu.Unlock()
 	segs, bodies := s.trash, s.trashBodies
 	s.trash, s.trashBodies = nil, nil
+	s.going = segs
 	return segs, bodies, s.dirtySince.IsZero()
 }
 

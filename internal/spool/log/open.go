@@ -13,7 +13,7 @@ import (
 )
 
 // Open opens the spool in o.Dir, or makes an empty one. It recovers what a crash or damage has left; what
-// was wrong is in Stats. It fails only if the folder is in use by another process, belongs to a later version, or
+// was wrong, or could not be read, is in Stats. It fails only if the folder is in use by another process, belongs to a later version, or
 // cannot be read or written.
 func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
@@ -48,7 +48,7 @@ func Open(o Options) (*Store, error) {
 func newStore(o Options) *Store {
 	s := &Store{
 		o: o, fs: o.FS,
-		segs: map[uint32]*segment{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{},
+		segs: map[uint32]*segment{}, unread: map[fileID]bool{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{},
 		nextSeg: 1, nextState: 1,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
 	}
@@ -80,8 +80,10 @@ func (s *Store) checkFormat() error {
 	b, err := s.readSmall(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return err
+	case err != nil: // each file tells its version too
+		s.stats.Unread++
+		s.note(fmt.Sprintf("the file %s cannot be read and stays as it is: %v", formatName, err))
+		return nil
 	default:
 		v := parseFormat(b)
 		if v == formatVersion {
@@ -188,6 +190,7 @@ func (s *Store) closeFiles() {
 // listing is what the folder holds.
 type listing struct {
 	segs, journals, chks []fileID // by number
+	sizes                map[fileID]int64
 	bodies               map[mail.QueueID]int64
 }
 
@@ -197,19 +200,19 @@ func (s *Store) list() (l listing, err error) {
 	if err != nil {
 		return l, err
 	}
-	l.bodies = map[mail.QueueID]int64{}
+	l.bodies, l.sizes = map[mail.QueueID]int64{}, map[fileID]int64{}
 	for _, name := range names {
 		if base, tmp := strings.CutSuffix(name, tmpSuffix); tmp {
 			if _, ours := parseName(base); ours || base == formatName {
 				if err := s.removeFile(name); err != nil {
-					return l, err
+					s.stats.LastError = err.Error()
 				}
 			}
 			continue
 		}
 		info, err := s.fs.Stat(s.path(name))
 		if err != nil {
-			return l, err
+			s.stats.LastError = err.Error() // whoever needs the file will see
 		}
 		if id, ok := parseBodyName(name); ok {
 			l.bodies[id] = info.Size
@@ -223,6 +226,7 @@ func (s *Store) list() (l listing, err error) {
 		if !ok {
 			continue
 		}
+		l.sizes[id] = info.Size
 		switch id.kind {
 		case kindSegment:
 			l.segs = append(l.segs, id)
@@ -235,12 +239,12 @@ func (s *Store) list() (l listing, err error) {
 			s.stateFiles[id] = info.Size
 		}
 	}
-	l.journals, err = s.dropUnbegun(l.journals)
-	return l, err // sorted: names have their numbers in equal width
+	l.journals = s.dropUnbegun(l.journals)
+	return l, nil // sorted: names have their numbers in equal width
 }
 
 // dropUnbegun removes journals whose making failed, and which have the number of another therefore.
-func (s *Store) dropUnbegun(ids []fileID) (out []fileID, err error) {
+func (s *Store) dropUnbegun(ids []fileID) (out []fileID) {
 	for _, id := range ids {
 		k := len(out)
 		if k == 0 || out[k-1].num != id.num {
@@ -257,8 +261,8 @@ func (s *Store) dropUnbegun(ids []fileID) (out []fileID, err error) {
 		}
 		delete(s.stateFiles, drop)
 		if err := s.removeFile(drop.name()); err != nil {
-			return nil, err
+			s.stats.LastError = err.Error()
 		}
 	}
-	return out, nil
+	return out
 }

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/vfs"
@@ -23,42 +22,30 @@ type recovery struct {
 	maxID   mail.QueueID
 	damaged bool // something was found wrong: what seems superfluous may belong to it
 	missing map[string]int
-	made    map[uint32]bool // segments that must be there
-	aside   map[uint32]bool // segments that were put into quarantine
+	made    map[uint64]bool   // segments that must be there, by segmentFact
+	foreign map[uint32]bool   // keys of segments that another spool has made
+	since   map[uint32]uint32 // keys of segments of which journals tell more that are older than the checkpoint → from which on
 }
 
 func (s *Store) recover() error {
-	r := &recovery{Store: s, missing: map[string]int{}, made: map[uint32]bool{}, aside: map[uint32]bool{}}
+	r := &recovery{Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{}}
 	var err error
 	if r.l, err = s.list(); err != nil {
 		return err
 	}
-	if err := r.loadCheckpoint(); err != nil {
-		return err
-	}
-	if err := r.scanSegments(); err != nil {
-		return err
-	}
-	if err := r.replay(); err != nil {
-		return err
-	}
-	have := maps.Clone(r.segs)
+	r.loadCheckpoint()
+	r.scanSegments()
+	r.replay()
 	r.settle()
-	for num := range r.made {
-		text := fmt.Sprintf("segment %d is missing", num)
-		if have[num] == nil && !r.aside[num] && r.missing[text] == 0 {
-			r.damaged = true
-			r.stats.Lost++
-			r.note(text + ": what it held is lost")
-		}
-	}
-	if err := r.checkBodies(); err != nil {
-		return err
-	}
+	r.missMade()
+	r.checkBodies()
 	for text, n := range r.missing {
 		s.note(fmt.Sprintf("%d messages lost: %s", n, text))
 	}
 	s.ids.last = max(r.maxID, r.head.ids)
+	if s.stats.Unread > 0 { // what was reserved may stand in what could not be read
+		s.ids.last = max(s.ids.last, mail.QueueID(time.Now().Add(idsAhead).UnixMilli())<<20)
+	}
 	s.opened = s.ids.last
 	s.ids.limit = s.ids.last
 	for _, id := range slices.Concat(r.l.journals, r.l.chks) {
@@ -74,9 +61,8 @@ func (s *Store) recover() error {
 }
 
 // loadCheckpoint reads the newest checkpoint that is whole. The others are put aside, since removing
-// anything by them would be wrong.
-func (r *recovery) loadCheckpoint() error {
-	var readErr error
+// anything by them would be wrong; one that cannot be read stays.
+func (r *recovery) loadCheckpoint() {
 	for i, id := range slices.Backward(r.l.chks) {
 		err := r.tryCheckpoint(id)
 		switch {
@@ -86,15 +72,14 @@ func (r *recovery) loadCheckpoint() error {
 			if i > 0 {
 				r.prevChk = r.l.chks[i-1].num
 			}
-			return nil
-		case !errors.Is(err, errCheckpoint):
-			readErr = err
-			continue
+			return
+		case errors.Is(err, errCheckpoint):
+			r.badFile(id, err.Error())
+		default:
+			r.cannotRead(id, err, "an older one, or the messages themselves, must do, and some mail may be sent twice")
 		}
 		r.x, r.head = index{}, chkHead{}
-		r.badFile(id, err.Error())
 	}
-	return readErr
 }
 
 func (r *recovery) tryCheckpoint(id fileID) error {
@@ -164,95 +149,41 @@ func (r *recovery) badFile(id fileID, reason string) {
 	delete(r.stateFiles, id)
 }
 
-// scanSegments enters what the checkpoint does not cover.
-func (r *recovery) scanSegments() error {
-	r.nextSeg = max(1, r.head.nextSeg)
-	for _, id := range r.l.segs {
-		r.nextSeg = max(r.nextSeg, id.num+1)
-	}
-	for num, off := range r.head.covered {
-		if off >= headerSize {
-			r.made[num] = true
-		}
-	}
-	for _, id := range r.l.segs {
-		g := &segment{id: id, made: true}
-		from, listed := r.head.covered[id.num]
-		if r.segs[id.num] != nil {
-			r.badFile(id, "another segment has this number")
-			continue
-		}
-		r.segs[id.num] = g
-		if !listed {
-			from = headerSize
-			if id.num < r.head.nextSeg { // it was to be removed
-				from = math.MaxInt64
-			}
-		}
-		f, size, reused, err := r.openFile(id)
-		var version *versionError
-		if errors.As(err, &version) {
-			delete(r.segs, id.num)
-			r.aside[id.num] = true
-			r.badFile(id, err.Error())
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		g.f, g.size, g.reused = f, size, reused
-		r.openFiles++
-		if from < size {
-			err = r.scan(g, max(from, headerSize))
-		}
-		if r.openFiles > r.o.MaxOpenFiles {
-			f.Close()
-			g.f = nil
-			r.openFiles--
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // replay does what the journals say since the checkpoint.
-func (r *recovery) replay() error {
+func (r *recovery) replay() {
 	next := r.chk
 	if len(r.l.journals) > 0 && r.chk == 0 && r.l.journals[0].num > 1 {
 		r.journalMissing(1, r.l.journals[0].num)
 	}
 	for _, id := range r.l.journals {
 		if id.num < r.chk {
+			r.replayOlder(id)
 			continue
 		}
 		if next != 0 && id.num > next {
 			r.journalMissing(next, id.num)
 		}
 		next = id.num + 1
-		f, size, _, err := r.openFile(id)
 		var version *versionError
-		if errors.As(err, &version) {
+		switch err := r.replayJournal(id, nil); {
+		case errors.As(err, &version):
 			r.badFile(id, err.Error())
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = r.replayJournal(f, size, id)
-		f.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", id.name(), err)
+		case err != nil:
+			r.cannotRead(id, err, "what it says is not known, and some mail may be sent twice")
 		}
 	}
 	if r.chk != 0 && next == r.chk { // it was made before the checkpoint
 		r.journalMissing(r.chk, r.chk+1)
 	}
-	return nil
 }
 
-func (r *recovery) replayJournal(f vfs.File, size int64, id fileID) error {
+// replayJournal does what a journal says; of one that only may tell more, what only allows.
+func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
+	f, size, _, err := r.openFile(id)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	in := readBlocks(f, size, id.salt)
 	for {
 		b, err := in.next()
@@ -262,9 +193,17 @@ func (r *recovery) replayJournal(f vfs.File, size int64, id fileID) error {
 		if err != nil {
 			return err
 		}
-		if b.kind != blockChanges || b.version != blockVersion || !parseEntries(b.payload, func(e entry) { r.apply(&b, e, id.num) }) {
+		ok := b.kind == blockChanges && b.version == blockVersion && parseEntries(b.payload, func(e entry) {
+			if only == nil || only(&e) {
+				r.apply(&b, e, id.num)
+			}
+		})
+		if !ok {
 			in.gaps = append(in.gaps, gap{off: b.off - blockHeader, length: blockHeader + int64(len(b.payload)), whole: true})
 		}
+	}
+	if only != nil {
+		return nil
 	}
 	for _, g := range in.gaps {
 		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.name(), g.length, g.off)
@@ -285,10 +224,11 @@ func (r *recovery) replayJournal(f vfs.File, size int64, id fileID) error {
 func (r *recovery) apply(b *block, e entry, num uint32) {
 	switch e.kind {
 	case entryMade:
-		r.made[uint32(e.id)] = true
+		r.made[uint64(e.id)] = true
 		return
 	case entryGone:
-		delete(r.made, uint32(e.id))
+		delete(r.made, uint64(e.id))
+		delete(r.made, uint64(uint32(e.id))) // the checkpoint of a first build
 		return
 	}
 	r.maxID = max(r.maxID, e.id)
@@ -382,10 +322,14 @@ func (r *recovery) present(m *message) bool {
 }
 
 // checkBodies removes message files that no record names, or puts them aside if their records may be
-// among what was damaged.
-func (r *recovery) checkBodies() error {
+// among what was damaged. Where something could not be read they stay.
+func (r *recovery) checkBodies() {
 	for id, size := range r.l.bodies {
 		if m := r.x.find(id); m != nil && m.file {
+			continue
+		}
+		if r.stats.Unread > 0 {
+			r.bodyOctets += size
 			continue
 		}
 		if !r.damaged {
@@ -400,5 +344,4 @@ func (r *recovery) checkBodies() error {
 			r.stats.LastError = err.Error()
 		}
 	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // found is a record that the scan has found.
@@ -23,34 +24,34 @@ type found struct {
 func (r *recovery) scan(g *segment, from int64) error {
 	recs, gaps, err := walk(g.f, g.id, from, g.size)
 	if err != nil {
-		return fmt.Errorf("%s: %w", g.id.name(), err)
+		return err
 	}
 	var durable int64
 	for _, rec := range recs {
 		durable = max(durable, int64(rec.durable))
 	}
+	// First all is read, so that a segment that cannot be is entered as a whole by a later opening.
+	envs, bad := make([]*mail.Envelope, len(recs)), make([]error, len(recs))
+	for i := range recs {
+		if rec := &recs[i]; !rec.unknown {
+			envs[i], bad[i] = r.readWhole(g, rec, rec.off+rec.length() > durable)
+		}
+		if bad[i] != nil && !errors.Is(bad[i], errDamage) {
+			return bad[i]
+		}
+	}
 	unsynced := false
-	for _, rec := range recs {
+	for i := range recs {
+		rec := &recs[i]
 		r.maxID = max(r.maxID, rec.id)
-		if rec.unknown {
-			r.putRecord(g, rec.off, rec.length(), rec.id, fmt.Sprintf("record of version %d, kind %d: not known here", rec.version, rec.kind), false)
-			continue
-		}
-		env, err := readEnvelope(g.f, &rec.record, rec.off)
-		if err == nil && len(env.Recipients) == 0 {
-			err = fmt.Errorf("%w: no recipients", errDamage)
-		}
 		torn := rec.off+rec.length() > durable
-		if err == nil && torn {
-			err = r.checkOctets(g, &rec)
-		}
 		switch {
-		case errors.Is(err, errDamage):
-			r.putRecord(g, rec.off, rec.length(), rec.id, err.Error(), torn || r.elsewhere(g, rec.id))
-		case err != nil:
-			return fmt.Errorf("%s: %w", g.id.name(), err)
+		case rec.unknown:
+			r.putRecord(g, rec.off, rec.length(), rec.id, fmt.Sprintf("record of version %d, kind %d: not known here", rec.version, rec.kind), false)
+		case bad[i] != nil:
+			r.putRecord(g, rec.off, rec.length(), rec.id, bad[i].Error(), torn || r.elsewhere(g, rec.id))
 		default:
-			r.take(g, &rec, env, torn)
+			r.take(g, rec, envs[i], torn)
 			unsynced = unsynced || torn
 		}
 	}
@@ -63,6 +64,18 @@ func (r *recovery) scan(g *segment, from int64) error {
 		}
 	}
 	return nil
+}
+
+// readWhole reads the envelope of a record, and checks the octets if they may not have been synced.
+func (r *recovery) readWhole(g *segment, rec *found, torn bool) (*mail.Envelope, error) {
+	env, err := readEnvelope(g.f, &rec.record, rec.off)
+	if err == nil && len(env.Recipients) == 0 {
+		err = fmt.Errorf("%w: no recipients", errDamage)
+	}
+	if err == nil && torn {
+		err = r.checkOctets(g, rec)
+	}
+	return env, err
 }
 
 // syncSegment makes durable what was taken although its sync may never have happened: only the process
@@ -78,7 +91,7 @@ func (r *recovery) syncSegment(g *segment) error {
 // elsewhere reports whether another segment holds the message, which was to be moved.
 func (r *recovery) elsewhere(g *segment, id mail.QueueID) bool {
 	m := r.x.find(id)
-	return m != nil && m.seg != g.id.num && r.segs[m.seg] != nil
+	return m != nil && m.seg != g.key && r.segs[m.seg] != nil
 }
 
 func (r *recovery) checkOctets(g *segment, rec *found) error {
@@ -103,10 +116,40 @@ func (r *recovery) take(g *segment, rec *found, env *mail.Envelope, verified boo
 		r.enter(g, rec.off, &rec.record, env, verified)
 		return
 	}
-	if m.seg == g.id.num && m.off == uint32(rec.off) || int(m.n) != len(env.Recipients) {
+	if m.seg == g.key && m.off == uint32(rec.off) {
 		return
 	}
-	m.seg, m.off, m.length, m.verified = g.id.num, uint32(rec.off), uint32(rec.length()), verified
+	if r.foreign[g.key] {
+		if !r.same(m, &rec.record) {
+			r.putRecord(g, rec.off, rec.length(), rec.id, "another message has this id", false)
+		}
+		return
+	}
+	if int(m.n) == len(env.Recipients) {
+		m.seg, m.off, m.length, m.verified = g.key, uint32(rec.off), uint32(rec.length()), verified
+	}
+}
+
+// same reports whether a record is that of m, as far as checksums tell; if the record of m cannot be read it is.
+func (r *recovery) same(m *message, rec *record) bool {
+	g := r.segs[m.seg]
+	if g == nil {
+		return true
+	}
+	f, err := r.pinned(g)
+	if err != nil {
+		return true
+	}
+	defer func() { g.pins-- }()
+	old, err := readRecord(f, g.id, int64(m.off))
+	return err != nil || old.size == rec.size && old.crc == rec.crc && old.envCRC == rec.envCRC && old.envLen == rec.envLen
+}
+
+// pinned is pin for the recovery, which holds no lock.
+func (r *recovery) pinned(g *segment) (vfs.File, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pin(g)
 }
 
 // walk finds the records between from and size, and what lies between them. It reads headers only.
@@ -218,7 +261,7 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 		r.stats.Lost++
 	}
 	r.note(reason)
-	f, err := r.pin(g)
+	f, err := r.pinned(g)
 	if err == nil {
 		g.pins--
 		err = r.putAside(f, off, length, recordName(g.id, off, id), reason)

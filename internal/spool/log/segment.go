@@ -13,6 +13,7 @@ import (
 // segment is a file of records. Its fields are guarded by Store.mu but for those of the one who appends.
 type segment struct {
 	id     fileID
+	key    uint32   // names it in memory and in checkpoints: its number, unless another file had that
 	f      vfs.File // nil: not open
 	size   int64    // octets that are entered in the index or were passed over
 	disk   int64    // of the file, if that is more
@@ -54,20 +55,20 @@ func (g *segment) covered() int64 {
 // newSegment makes a segment with the next number; its name is durable.
 func (s *Store) newSegment() (*segment, error) {
 	s.mu.Lock()
-	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, size: headerSize}
+	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, key: s.nextSeg, size: headerSize}
 	s.nextSeg++ // also if it fails: a part of the file may be there
 	// It must be known before the file is: what a checkpoint does not list and is older is removed.
-	s.segs[g.id.num] = g
+	s.segs[g.key] = g
 	s.mu.Unlock()
 	f, err := s.segmentFile(g)
 	if err != nil {
 		s.mu.Lock()
-		delete(s.segs, g.id.num)
+		delete(s.segs, g.key)
 		s.mu.Unlock()
 		return nil, fmt.Errorf("segment: %w", err)
 	}
 	// So that it is missed if it is not there some day. Without that it is as good.
-	if err := s.writeFacts(entryMade, uint64(g.id.num)); err != nil {
+	if err := s.writeFacts(entryMade, segmentFact(g.id)); err != nil {
 		s.failed(err)
 	}
 	s.mu.Lock()
@@ -129,7 +130,7 @@ func (s *Store) unplace(g *segment, length uint32) {
 func (s *Store) trashIfEmpty(g *segment) {
 	if g.sealed && g.live == 0 && g.again == 0 && !g.gone {
 		g.gone = true
-		delete(s.segs, g.id.num)
+		delete(s.segs, g.key)
 		s.trash = append(s.trash, g)
 	}
 }
