@@ -89,13 +89,7 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	line("Since the start", "%d delivered, %d failed, %d times deferred", q.Delivered, q.Failed, q.Deferrals)
 	r := v.Reports
 	line("Reports", "%d of failure, %d of delay, %d of success, %d relayed; %d to Badmail", r.Failure, r.Delay, r.Success, r.Relayed, r.Badmail)
-	line("Spool", "%s in %d %s, %d damaged %s in quarantine", octets(v.Spool.Octets), v.Spool.Segments, plural(v.Spool.Segments, "segment", "segments"), v.Spool.Quarantined, plural(v.Spool.Quarantined, "part", "parts"))
-	if v.Spool.LowSpace {
-		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")
-	}
-	if v.Spool.Error != "" {
-		line("Spool error", "%s", v.Spool.Error)
-	}
+	printSpool(v.Spool, line)
 	e.printLog(v.Log, line)
 	line("Badmail", "%s", badmailLine(v.Badmail))
 	line("Folders", "Pickup %s", v.Folders.Pickup)
@@ -119,6 +113,29 @@ func printPickup(p control.PickupStatus, line func(name, format string, args ...
 	}
 	if p.Error != "" {
 		line("Pickup error", "%s", p.Error)
+	}
+}
+
+func printSpool(s control.SpoolStatus, line func(name, format string, args ...any)) {
+	spares := ""
+	if s.Spares > 0 {
+		spares = fmt.Sprintf(" and %d %s (%s, free a minute after the last mail)", s.Spares, plural(s.Spares, "spare", "spares"), octets(s.SpareOctets))
+	}
+	line("Spool", "%s in %d %s%s, %d damaged %s in quarantine", octets(s.Octets), s.Segments, plural(s.Segments, "segment", "segments"), spares, s.Quarantined, plural(s.Quarantined, "part", "parts"))
+	if s.Lost > 0 || s.Unread > 0 {
+		line("", "%d lost, %d %s could not be read", s.Lost, s.Unread, plural(int(s.Unread), "file", "files"))
+	}
+	for _, note := range s.Notes {
+		line("Spool trouble", "%s", note)
+	}
+	if s.MoreNotes > 0 {
+		line("", "and %d more; see the log of the service", s.MoreNotes)
+	}
+	if s.LowSpace {
+		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")
+	}
+	if s.Error != "" {
+		line("Spool error", "%s", s.Error)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/service"
+	"github.com/mailroot/mailroot/internal/spool"
 )
 
 // Options make a Control.
@@ -109,7 +110,7 @@ func serverStatus(v *service.Server) ServerStatus {
 		s.Bindings = append(s.Bindings, bs)
 	}
 	st := v.Store().Stats()
-	s.Spool = SpoolStatus{Octets: st.Octets, Segments: st.Segments, LowSpace: st.LowSpace, Error: strings.ReplaceAll(st.LastError, "\n", "; ")}
+	s.Spool = spoolStatus(st)
 	// What cannot be counted has its error in the spool's own figures.
 	s.Spool.Quarantined, _ = v.Quarantine().Count()
 	s.Frozen = frozen(v)
@@ -127,6 +128,18 @@ func pickupStatus(v *service.Server) PickupStatus {
 	return PickupStatus{
 		Waiting: p.Waiting, InFlight: p.InFlight, Skipped: p.Skipped, Messages: p.Taken, Badmail: p.Bad,
 		Late: p.Late, Error: strings.ReplaceAll(p.LastError, "\n", "; "),
+	}
+}
+
+// maxNotes is how many notes of the spool Status shows; the service's log has the others.
+const maxNotes = 10
+
+func spoolStatus(st spool.Stats) SpoolStatus {
+	n := min(len(st.Notes), maxNotes)
+	return SpoolStatus{
+		Octets: st.Octets, Segments: st.Segments, Spares: st.Spares, SpareOctets: st.SpareSize,
+		Lost: st.Lost, Unread: st.Unread, LowSpace: st.LowSpace, Error: strings.ReplaceAll(st.LastError, "\n", "; "),
+		Notes: st.Notes[:n], MoreNotes: int64(len(st.Notes)-n) + st.MoreNotes,
 	}
 }
 

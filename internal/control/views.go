@@ -101,9 +101,16 @@ type ReportStatus struct {
 type SpoolStatus struct {
 	Octets      int64  `json:"octets"` // on disk
 	Segments    int    `json:"segments"`
+	Spares      int    `json:"spares"`              // emptied segments that wait to be written over
+	SpareOctets int64  `json:"spare_octets"`        // of octets
 	Quarantined int    `json:"quarantined"`         // damaged parts in quarantine
+	Lost        int64  `json:"lost"`                // messages that could not be recovered, since the start
+	Unread      int64  `json:"unread"`              // files that the start could not read
 	LowSpace    bool   `json:"low_space,omitempty"` // new mail is refused with 452
 	Error       string `json:"error,omitempty"`
+	// Notes is what was found wrong since the start, the first ten; MoreNotes counts the others.
+	Notes     []string `json:"notes,omitempty"`
+	MoreNotes int64    `json:"more_notes,omitempty"`
 }
 
 // LogStatus is the state of the transaction log.

@@ -165,7 +165,9 @@ func newWork(t *testing.T, batches ...*mail.Batch) *work {
 	return &work{t: t, left: batches, given: map[*mail.Batch]bool{}, results: map[mail.QueueID][]mail.Result{}}
 }
 
-func (w *work) work() mail.Work { return mail.Work{Next: w.next, Connected: func() bool { return true }, Done: w.done} }
+func (w *work) work() mail.Work {
+	return mail.Work{Next: w.next, Connected: func() bool { return true }, Done: w.done}
+}
 
 func (w *work) next(wait time.Duration) *mail.Batch {
 	w.waits = append(w.waits, wait)

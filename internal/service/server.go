@@ -43,6 +43,9 @@ type Server struct {
 	hold    func(n int64) error // counts memory of messages against the limit of the store
 	queue   *queue.Queue
 	freezes *freezes
+	// notes and moreNotes are what the log was told of the store's notes.
+	notes     int
+	moreNotes int64
 	// quarantine is what the store has put aside.
 	quarantine spool.Quarantine
 
@@ -125,6 +128,7 @@ func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
 // has of that directory is found before anything is delivered.
 func (v *Server) start(ctx context.Context) error {
 	v.openLog(v.plan.Load().cfg)
+	v.tellNotes()
 	tending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	v.endTending = cancel
 	v.drop.begin(0, v.plan.Load().cfg.Drop.Quota)

@@ -8,19 +8,20 @@ import (
 	"github.com/mailroot/mailroot/internal/badmail"
 )
 
-// How often folders are looked at that others may change.
+// How often is looked at what nobody tells of.
 const (
-	tendDrop    = time.Minute      // while there is a quota
+	tendDrop    = time.Minute      // the drop folder while there is a quota, and what the spool found
 	tendBadmail = 10 * time.Minute // counted and cleaned
 )
 
-// tend looks after the drop and badmail folders until ctx ends.
+// tend looks after the drop and badmail folders, and the spool's notes, until ctx ends.
 func (v *Server) tend(ctx context.Context) {
 	warned := ""
 	next := time.Time{} // for badmail: at once
 	tick := time.NewTicker(tendDrop)
 	defer tick.Stop()
 	for {
+		v.tellNotes()
 		cfg := v.plan.Load().cfg
 		if cfg.Drop.Quota > 0 {
 			v.drop.scan()
@@ -40,6 +41,18 @@ func (v *Server) tend(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// tellNotes tells the log what the spool has found wrong, each thing once. Only tend calls it, and start before.
+func (v *Server) tellNotes() {
+	s := v.store.Stats()
+	for _, note := range s.Notes[min(v.notes, len(s.Notes)):] {
+		v.log.Error("the spool found something wrong", "server", v.name, "what", note)
+	}
+	if s.MoreNotes > v.moreNotes {
+		v.log.Error("the spool found more wrong than is listed; see the quarantine folder", "server", v.name, "further", s.MoreNotes-v.moreNotes)
+	}
+	v.notes, v.moreNotes = len(s.Notes), s.MoreNotes
 }
 
 // cleanBadmail counts the badmail folder and removes what is over the limits.

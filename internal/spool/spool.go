@@ -198,6 +198,8 @@ type Stats struct {
 	Held       int64
 	Octets     int64 // that the spool's files take on disk, quarantine aside
 	Segments   int   // files of messages
+	Spares     int   // emptied files that wait to be written over; they go a minute after the last mail
+	SpareSize  int64 // of Octets, what those take
 	InFlight   int64 // octets of memory that open transactions hold
 
 	Commits     int64 // since the opening
@@ -214,4 +216,6 @@ type Stats struct {
 	LastError    string
 	// Notes says in words what the opening found wrong, and what was put aside since; the oldest 100.
 	Notes []string
+	// MoreNotes counts the notes that were not kept.
+	MoreNotes int64
 }

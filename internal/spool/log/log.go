@@ -192,9 +192,11 @@ func (s *Store) Stats() spool.Stats {
 	for _, g := range s.trash {
 		st.Octets += g.onDisk()
 	}
+	st.Spares = len(s.spares)
 	for _, n := range s.spares {
-		st.Octets += n
+		st.SpareSize += n
 	}
+	st.Octets += st.SpareSize
 	for _, n := range s.stateFiles {
 		st.Octets += n
 	}
@@ -210,7 +212,9 @@ const maxNotes = 100
 func (s *Store) note(text string) {
 	if len(s.stats.Notes) < maxNotes {
 		s.stats.Notes = append(s.stats.Notes, text)
+		return
 	}
+	s.stats.MoreNotes++
 }
 
 // failed keeps err for Stats.
