@@ -36,7 +36,9 @@ func (r *run) connect(ctx context.Context) *trouble {
 		}
 		err := r.open(ctx)
 		if err == nil {
-			r.find.why = troubles{} // what stood in the way of others is of no interest now
+			// What stood in the way of others is of no interest now, unless this one turns out to be unfit.
+			r.passOver()
+			r.find.why = troubles{}
 			return nil
 		}
 		if unreachable(err) {
@@ -59,25 +61,37 @@ func unreachable(err error) bool {
 func (r *run) open(ctx context.Context) error {
 	plain := r.hop.TLS == mail.TLSOff || r.hop.TLS == mail.TLSOpportunistic && r.d.broken.has(r.at.addr)
 	for {
-		retry, err := r.dial(ctx, plain)
-		if retry && ctx.Err() == nil {
+		t, tls, err := r.dial(ctx, plain)
+		switch {
+		case err == nil:
+			return nil
+		case tls == tlsUnknown || ctx.Err() != nil:
+			r.find.why.add(t)
+			return err
+		case tls == tlsBroken:
 			r.d.broken.add(r.at.addr)
-			plain = true
-			continue
 		}
-		return err
+		plain = true
 	}
 }
 
-// dial makes one connection. retry says that it failed in TLS, which need not be.
-func (r *run) dial(ctx context.Context, plain bool) (retry bool, err error) {
+// tlsState says what a connection that failed tells about TLS, where that need not be.
+type tlsState uint8
+
+const (
+	tlsUnknown tlsState = iota // it did not come to that, or a connection without TLS is not in order
+	tlsBusy                    // not at this moment
+	tlsBroken
+)
+
+// dial makes one connection, or says why there is none.
+func (r *run) dial(ctx context.Context, plain bool) (why *trouble, tls tlsState, err error) {
 	start := time.Now()
 	dctx, cancel := context.WithTimeout(ctx, min(dialTimeout, r.d.o.OutboundTimeout))
 	nc, err := r.d.o.Dial(dctx, "tcp", r.at.addr.String())
 	cancel()
 	if err != nil {
-		r.find.why.add(connectTrouble(&r.at, err))
-		return false, err
+		return connectTrouble(&r.at, err), tlsUnknown, err
 	}
 	c := smtpclient.New(nc, &smtpclient.Options{
 		FQDN:    r.d.o.FQDN,
@@ -93,39 +107,40 @@ func (r *run) dial(ctx context.Context, plain bool) (retry bool, err error) {
 		err = c.Hello()
 	}
 	if err == nil && !plain {
-		retry, err = r.startTLS(c)
+		tls, err = r.startTLS(c)
 	}
 	if err != nil {
-		r.find.why.add(serverTrouble(&r.at, tlsText(c.TLS()), err))
 		c.Quit()
 		stop()
-		return retry, err
+		return serverTrouble(&r.at, tlsText(c.TLS()), err, r.hop.Kind == mail.HopMX), tls, err
 	}
 	r.conn, r.stop, r.tls = c, stop, tlsText(c.TLS())
-	return false, nil
+	return nil, tlsUnknown, nil
 }
 
 // startTLS upgrades the connection as the hop demands. When it is not demanded and fails,
-// retry says whether a connection without it is in order: a server that answers nonsense is
+// the state says whether a connection without it is in order: a server that answers nonsense is
 // not trusted with plain text either (bad input C4).
-func (r *run) startTLS(c *smtpclient.Conn) (retry bool, err error) {
+func (r *run) startTLS(c *smtpclient.Conn) (tlsState, error) {
 	demanded := r.hop.TLS != mail.TLSOpportunistic
 	if !demanded && !c.Offers().StartTLS {
-		return false, nil
+		return tlsUnknown, nil
 	}
-	err = c.StartTLS(&smtpclient.TLS{
+	err := c.StartTLS(&smtpclient.TLS{
 		Config: r.d.tls,
 		Host:   r.at.certHost(),
 		Verify: r.hop.TLS == mail.TLSVerified,
 	})
 	var e *smtpclient.Error
 	switch {
-	case err == nil || demanded || !errors.As(err, &e):
-		return false, err
-	case e.Err == nil && e.Phase == "STARTTLS" && e.Reply.Code != 421:
-		return false, nil // refused: the connection goes on in plain text
+	case err == nil || demanded || !errors.As(err, &e) || errors.Is(err, smtp.ErrProtocol):
+		return tlsUnknown, err
+	case e.Err == nil && e.Reply.Code == 421:
+		return tlsBusy, err
+	case e.Err == nil && e.Phase == "STARTTLS":
+		return tlsUnknown, nil // refused: the connection goes on in plain text
 	}
-	return e.Err != nil && !errors.Is(err, smtp.ErrProtocol), err
+	return tlsBroken, err
 }
 
 func tlsText(t *mail.TLSInfo) string {

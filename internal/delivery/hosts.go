@@ -230,6 +230,10 @@ func (f *finder) addresses(ctx context.Context, host string, itself bool) bool {
 		f.why.add(f.noAddress(host, itself, err))
 		return true
 	}
+	if f.hop.Kind == mail.HopMX && f.isOwnName(set.Name) { // an alias for us
+		f.why.add(selfTrouble(host))
+		return false
+	}
 	sure := itself && f.hop.Kind == mail.HopHosts || f.sure
 	if itself && f.hop.Kind == mail.HopMX {
 		sure = true // the certificate's name is the domain itself

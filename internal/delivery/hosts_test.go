@@ -47,6 +47,9 @@ func TestFindHosts(t *testing.T) {
 		"self.test":          {MX: []dns.MX{{Host: "Relay.Example.COM", Pref: 10}, {Host: "b.test", Pref: 20}}},
 		"relay.example.com":  {Addrs: addrs("192.0.2.200")},
 		"backup.test":        {MX: []dns.MX{{Host: "a.test", Pref: 5}, {Host: "relay.example.com", Pref: 10}, {Host: "b.test", Pref: 10}, {Host: "nomx.test", Pref: 20}}},
+		"ourname.test":       {CNAME: "relay.example.com"},
+		"selfalias.test":     {MX: []dns.MX{{Host: "a.test", Pref: 5}, {Host: "ourname.test", Pref: 10}, {Host: "b.test", Pref: 10}}},
+		"selfelsewhere.test": {CNAME: "relay.example.com"},
 		"ours.test":          {Addrs: addrs("192.0.2.200")},
 		"selfaddr.test":      {MX: []dns.MX{{Host: "a.test", Pref: 5}, {Host: "ours.test", Pref: 10}, {Host: "b.test", Pref: 10}}},
 		"selfimplicit.test":  {Addrs: addrs("192.0.2.200")},
@@ -69,6 +72,7 @@ func TestFindHosts(t *testing.T) {
 	mx := func(domain string) *mail.Hop { return &mail.Hop{Kind: mail.HopMX, Domain: domain} }
 	hosts := func(h ...mail.Host) *mail.Hop { return &mail.Hop{Kind: mail.HopHosts, Hosts: h, Port: 2525} }
 	v4 := netip.MustParseAddr("192.0.2.77")
+	otherPort := func(o *Options) { o.IsSelf = nil } // what listens at our addresses is not us
 	for _, c := range []struct {
 		name    string
 		hop     *mail.Hop
@@ -94,6 +98,9 @@ func TestFindHosts(t *testing.T) {
 		{name: "R9 we are a backup, by address", hop: mx("selfaddr.test"), want: "a.test=192.0.2.1:25 a.test=[2001:db8::1]:25 a.test=192.0.2.11:25"},
 		{name: "R9 the domain is our address", hop: mx("selfimplicit.test"), verdict: "failed 554 5.4.6 final=false"},
 		{name: "R9 the domain is our name", hop: mx("relay.example.com"), verdict: "failed 554 5.4.6 final=false"},
+		{name: "R9 we are a backup, by an alias", hop: mx("selfalias.test"), set: otherPort, want: "a.test=192.0.2.1:25 a.test=[2001:db8::1]:25 a.test=192.0.2.11:25"},
+		{name: "R9 the domain is an alias for our name", hop: mx("selfelsewhere.test"), set: otherPort, verdict: "failed 554 5.4.6 final=false"},
+		{name: "hosts: an alias for our name, at another port", hop: hosts(mail.Host{Name: "ourname.test"}), set: otherPort, want: "ourname.test=192.0.2.200:2525"},
 		{name: "R9 private", hop: mx("private.test"), want: "in.private.test=10.0.0.1:25 in.private.test=[fd00::1]:25"},
 		{name: "R9 private, blocked", hop: mx("private.test"), set: func(o *Options) { o.BlockPrivateMX = true }, verdict: "failed 550 5.4.4 final=false"},
 		{name: "R9 loopback", hop: mx("loop.test"), verdict: "failed 550 5.4.4 final=false"},

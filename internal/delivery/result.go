@@ -22,11 +22,11 @@ func (r *run) judge(a *attempt) {
 		x := &a.results[i]
 		switch {
 		case refused(o.Mail):
-			r.refuse(x, o.Mail, false)
+			r.refuse(x, o.Mail)
 		case o.Rcpts[k].Positive():
 			r.decide(x)
 		case !o.Rcpts[k].IsZero() && (o.Err == nil || o.Sent || o.Rcpts[k].Permanent()):
-			r.refuse(x, o.Rcpts[k], accepted > 0 && !o.Data.Transient() && o.Err == nil)
+			r.refuseRcpt(x, o.Rcpts[k], accepted > 0 && !o.Data.Transient() && o.Err == nil)
 		case o.Err == nil && k >= o.Asked:
 			r.set(x, mail.Overflow, mail.NewReply(452, mail.Enhanced(4, 5, 3), "The server takes no more recipients at once"))
 			x.Ours = true
@@ -48,38 +48,46 @@ func (r *run) decide(x *mail.Result) {
 	o := &r.out
 	switch {
 	case refused(o.Data):
-		r.refuse(x, o.Data, false)
+		r.refuse(x, o.Data)
 	case !o.Data.IsZero():
 		r.set(x, mail.Delivered, o.Data)
 		x.NoDSN = !r.conn.Offers().DSN
 	case o.Sent: // bad input C3
-		reply, _ := o.Err.Answer()
+		reply, _ := o.Err.Answer(r.at.host())
 		reply.Text = "After the end of the message, so that it may have been delivered: " + reply.Text
 		r.set(x, mail.Deferred, shortReply(reply))
 		x.Ours, x.MayRepeat = true, true
 	}
 }
 
-// refuse sets the result of a recipient that the server refused. surplus says that others of
-// the transaction went through, so that a 452 means "not so many at once" (RFC 5321
+// refuseRcpt sets the result of a recipient that the server refused by name. surplus says that others of the
+// transaction went through, so that a 452 means "not so many at once", and so does a 552 of an old server (RFC 5321
 // §4.5.3.1.10).
-func (r *run) refuse(x *mail.Result, reply mail.Reply, surplus bool) {
-	outcome := mail.Deferred
+func (r *run) refuseRcpt(x *mail.Result, reply mail.Reply, surplus bool) {
 	tooMany := reply.Code == 452 && reply.Enhanced.Subject != 2 || // 4.2.x is about the mailbox
 		reply.Transient() && reply.Enhanced == mail.Enhanced(4, 5, 3) ||
 		reply.Code == 552 && (reply.Enhanced.IsZero() || reply.Enhanced == mail.Enhanced(5, 5, 3))
 	switch {
 	case tooMany && surplus:
-		outcome = mail.Overflow
+		r.set(x, mail.Overflow, reply)
 	case tooMany:
-	case reply.Code == 530, reply.Code == 535:
-		// We are to log on, or to use TLS: the operator has to correct that, and the
-		// sender can do nothing about it.
-	case reply.Permanent():
+		r.set(x, mail.Deferred, reply)
+	default:
+		r.refuse(x, reply)
+	}
+}
+
+// refuse sets the result of a recipient from the server's no.
+func (r *run) refuse(x *mail.Result, reply mail.Reply) {
+	outcome := mail.Deferred
+	if reply.Permanent() && !operatorsToMend(reply) {
 		outcome = mail.Failed
 	}
 	r.set(x, outcome, reply)
 }
+
+// operatorsToMend reports whether we are to log on, or to use TLS: the sender can do nothing about that.
+func operatorsToMend(reply mail.Reply) bool { return reply.Code == 530 || reply.Code == 535 }
 
 func (r *run) set(x *mail.Result, outcome mail.Outcome, reply mail.Reply) {
 	x.Outcome, x.Reply = outcome, shortReply(reply)

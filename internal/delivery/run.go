@@ -26,8 +26,9 @@ type run struct {
 	stop func() bool // ends the watch over the context
 	tls  string
 
-	spoke  bool // some server answered in a transaction
-	last   bool // the run ends after this batch
+	passed *trouble // why some server was passed over, if that may pass
+	spoke  bool     // some server answered in a transaction
+	last   bool     // the run ends after this batch
 	a      attempt
 	out    smtpclient.Outcome
 	tx     smtpclient.Transaction
@@ -97,7 +98,7 @@ type attempt struct {
 	results []mail.Result
 	body    Body // nil until it is needed
 	sent    smtpclient.Body
-	unfit   *mail.Reply // why some server could not take the message as it is
+	unfit   *trouble // why some server could not take the message as it is
 }
 
 // deliver goes from server to server, and at last to the fallback, until each recipient is
@@ -119,8 +120,8 @@ func (r *run) deliver(ctx context.Context, a *attempt) {
 			}
 		}
 		if reply, ok := r.fits(a.env); !ok {
+			a.unfit = &trouble{outcome: mail.Failed, reply: reply, ours: true, host: r.at.host(), addr: r.at.addr, tls: r.tls}
 			if r.find.more() && r.tried < maxAddresses {
-				a.unfit = &reply
 				r.close()
 				continue
 			}
@@ -128,7 +129,7 @@ func (r *run) deliver(ctx context.Context, a *attempt) {
 				r.last = true
 				continue
 			}
-			r.rest(a, &trouble{outcome: mail.Failed, reply: reply, ours: true, host: r.at.host(), addr: r.at.addr, tls: r.tls})
+			r.rest(a, r.misfit(a))
 			return
 		}
 		if err := r.load(ctx, a); err != nil {
@@ -161,7 +162,7 @@ func (r *run) send(a *attempt) {
 		r.drop()
 		return
 	}
-	r.find.why.add(serverTrouble(&r.at, r.tls, r.out.Err))
+	r.find.why.add(serverTrouble(&r.at, r.tls, r.out.Err, false))
 	r.judge(a)
 	if r.conn != nil {
 		r.drop()
@@ -213,6 +214,7 @@ func (r *run) fallback(t *trouble) bool {
 	if r.conn != nil {
 		r.close()
 	}
+	r.passOver()
 	r.hop, r.find, r.tried = next, newFinder(r.d, next), 0
 	return true
 }
@@ -220,7 +222,8 @@ func (r *run) fallback(t *trouble) bool {
 // unreached decides what is open when no server is left.
 func (r *run) unreached(a *attempt, t *trouble) {
 	if a.unfit != nil && t != &shutTrouble {
-		r.rest(a, &trouble{outcome: mail.Failed, reply: *a.unfit, ours: true, host: r.at.host(), addr: r.at.addr})
+		r.passOver()
+		r.rest(a, r.misfit(a))
 		return
 	}
 	r.rest(a, t)
@@ -230,6 +233,22 @@ func (r *run) unreached(a *attempt, t *trouble) {
 	for _, i := range r.pos {
 		a.results[i].HopDown = true
 	}
+}
+
+// passOver remembers why servers were passed over, where that may pass.
+func (r *run) passOver() {
+	if t := r.find.why.passing; t != nil {
+		r.passed = t
+	}
+}
+
+// misfit says what becomes of a message that no server could take as it is: it is returned, unless one that was
+// passed over may take it another time (bad input E17).
+func (r *run) misfit(a *attempt) *trouble {
+	if r.passed != nil {
+		return r.passed
+	}
+	return a.unfit
 }
 
 // rest decides all that is open.

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -111,6 +112,10 @@ func TestAllServersFail(t *testing.T) {
 		{"no connection", "", "", "deferred 451 4.4.1 ours down by mx2.example.org"},
 		{"their words tell more than no connection", "S: 554 5.3.2 no\n" + bye, "", "deferred 554 5.3.2 down by mx1.example.org"},
 		{"the last of two", "S: 554 5.3.2 no\n" + bye, "S: 421 busy", "deferred 421 down by mx2.example.org"},
+		{"all greet with 5xx", "S: 554 5.3.2 no\n" + bye, "S: 554 5.7.1 never\n" + bye, "failed 554 5.7.1 down by mx2.example.org"},
+		{"5xx to the greeting, 5xx to EHLO and HELO", "S: 554 5.3.2 no\n" + bye, "S: 220 mx\nC: EHLO relay.example.com\nS: 550 5.7.1 no\nC: HELO relay.example.com\nS: 550 5.7.1 no\n" + bye, "failed 550 5.7.1 down by mx2.example.org"},
+		{"5xx to the greeting, 4xx to EHLO", "S: 554 5.3.2 no\n" + bye, "S: 220 mx\nC: EHLO relay.example.com\nS: 450 4.3.2 later\n" + bye, "deferred 450 4.3.2 down by mx2.example.org"},
+		{"log on first: for the operator", "S: 554 5.3.2 no\n" + bye, "S: 220 mx\nC: EHLO relay.example.com\nS: 530 5.7.0 log on\nC: HELO relay.example.com\nS: 530 5.7.0 log on\n" + bye, "deferred 530 5.7.0 down by mx2.example.org"},
 		{"lost tells more than no connection", "CLOSE", "", "deferred 451 4.4.2 ours down by mx1.example.org"},
 		{"C1 malformed", "S: hello", "", "deferred 451 4.5.0 ours down by mx1.example.org"},
 		{"a transaction began", hello + flight(r0) + "S: 250 Ok\nCLOSE", "", "deferred 451 4.4.2 ours by mx1.example.org"},
@@ -148,6 +153,9 @@ func TestServerSays(t *testing.T) {
 		{"452 and another went through", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 452 4.5.3 too many\nS: 354 go\nC: x\nC: .\nS: 250 Ok\n" + bye, "delivered 250 by mx1.example.org\noverflow 452 4.5.3 by mx1.example.org"},
 		{"450 4.5.3 and another went through", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 450 4.5.3 too many\nS: 354 go\nC: x\nC: .\nS: 250 Ok\n" + bye, "delivered 250 by mx1.example.org\noverflow 450 4.5.3 by mx1.example.org"},
 		{"552 as 452", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 552 too many\nS: 354 go\nC: x\nC: .\nS: 250 Ok\n" + bye, "delivered 250 by mx1.example.org\noverflow 552 by mx1.example.org"},
+		{"552 to MAIL is final", flight(r0, r1) + "S: 552 too large\nS: 503 no\nS: 503 no\nS: 503 no\n" + bye, "failed 552 by mx1.example.org\nfailed 552 by mx1.example.org"},
+		{"552 to DATA is final", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 250 Ok\nS: 552 full\n" + bye, "failed 552 by mx1.example.org\nfailed 552 by mx1.example.org"},
+		{"552 to the end of data is final", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 250 Ok\nS: 354 go\nC: x\nC: .\nS: 552 too large\n" + bye, "failed 552 by mx1.example.org\nfailed 552 by mx1.example.org"},
 		{"552 5.2.2 is a full mailbox", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 552 5.2.2 full\nS: 354 go\nC: x\nC: .\nS: 250 Ok\n" + bye, "delivered 250 by mx1.example.org\nfailed 552 5.2.2 by mx1.example.org"},
 		{"452 4.2.2 is a full mailbox", flight(r0, r1) + "S: 250 Ok\nS: 250 Ok\nS: 452 4.2.2 full\nS: 354 go\nC: x\nC: .\nS: 250 Ok\n" + bye, "delivered 250 by mx1.example.org\ndeferred 452 4.2.2 by mx1.example.org"},
 		{"452 to all is no surplus", flight(r0, r1) + "S: 250 Ok\nS: 452 4.5.3 x\nS: 452 4.5.3 x\nS: 554 no\n" + bye, "deferred 452 4.5.3 by mx1.example.org\ndeferred 452 4.5.3 by mx1.example.org"},
@@ -250,7 +258,29 @@ func TestE17(t *testing.T) {
 		w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + bye}})
 		q := newWork(t, utf8())
 		q.run(New(w.options()), mxHop("example.org"))
-		q.expect(1, "failed 553 5.6.7 ours by mx2.example.org")
+		q.expect(1, "deferred 451 4.4.1 ours by mx2.example.org")
+	})
+	t.Run("E17 one cannot be reached, the other cannot", func(t *testing.T) {
+		w := newWorld(t, twoMX(), map[string][]string{mx2: {hello + bye}})
+		q := newWork(t, utf8())
+		q.run(New(w.options()), mxHop("example.org"))
+		q.expect(1, "deferred 451 4.4.1 ours by mx1.example.org")
+	})
+	t.Run("E17 directly nobody can, the smart host cannot be reached", func(t *testing.T) {
+		w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + bye}, mx2: {hello + bye}})
+		hop := mxHop("example.org")
+		hop.Fallback = &mail.Hop{Kind: mail.HopHosts, Hosts: []mail.Host{{Addr: netip.MustParseAddr("192.0.2.99")}}, Port: 25}
+		q := newWork(t, utf8())
+		q.run(New(w.options()), hop)
+		q.expect(1, "deferred 451 4.4.1 ours by [192.0.2.99]")
+	})
+	t.Run("E17 nobody can, the smart host neither", func(t *testing.T) {
+		w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + bye}, mx2: {hello + bye}, "192.0.2.99:25": {hello + bye}})
+		hop := mxHop("example.org")
+		hop.Fallback = &mail.Hop{Kind: mail.HopHosts, Hosts: []mail.Host{{Addr: netip.MustParseAddr("192.0.2.99")}}, Port: 25}
+		q := newWork(t, utf8())
+		q.run(New(w.options()), hop)
+		q.expect(1, "failed 553 5.6.7 ours by [192.0.2.99]")
 	})
 }
 

@@ -53,6 +53,10 @@ func (t *troubles) add(n *trouble) {
 // worst returns what to say when nothing worked.
 func (t *troubles) worst() *trouble {
 	switch {
+	case t.passing != nil && t.lasting != nil && !t.lasting.ours && t.lasting.rank > t.passing.rank:
+		told := *t.lasting // a server's words tell most
+		told.outcome, told.final = mail.Deferred, false
+		return &told
 	case t.passing != nil:
 		return t.passing
 	case t.lasting != nil:
@@ -81,9 +85,10 @@ func isTimeout(err error) bool {
 	return errors.As(err, &n) && n.Timeout()
 }
 
-// serverTrouble says what came of a connection. All of it may pass: a server that greets
-// with 554 today may serve us tomorrow.
-func serverTrouble(at *target, tls string, err error) *trouble {
+// serverTrouble says what came of a connection. All of it may pass, but for the no of a domain's own server (mx) to the
+// greeting or to EHLO, which is the domain's word (RFC 5321 §3.1): unless another server of it may still do. A smart
+// host that greets with 554 is for the operator to mend.
+func serverTrouble(at *target, tls string, err error, mx bool) *trouble {
 	t := &trouble{outcome: mail.Deferred, rank: rankLost, host: at.host(), addr: at.addr, tls: tls}
 	var e *smtpclient.Error
 	if !errors.As(err, &e) {
@@ -91,10 +96,13 @@ func serverTrouble(at *target, tls string, err error) *trouble {
 		t.reply = mail.NewReply(451, mail.Enhanced(4, 4, 2), short(err.Error()))
 		return t
 	}
-	t.reply, t.ours = e.Answer()
+	t.reply, t.ours = e.Answer(at.host())
 	t.reply = shortReply(t.reply)
 	if !t.ours || t.reply.Enhanced.Subject == 7 {
 		t.rank = rankAnswer
+	}
+	if mx && !t.ours && t.reply.Permanent() && !operatorsToMend(t.reply) && e.BeforeMail() {
+		t.outcome, t.final = mail.Failed, true
 	}
 	return t
 }

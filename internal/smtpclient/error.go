@@ -44,9 +44,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Answer returns what a person is told: the server's reply, or one of ours (ours is true) that
-// is a 4xx: all that breaks a connection is worth another attempt.
-func (e *Error) Answer() (reply mail.Reply, ours bool) {
+// Answer returns what a person is told: the server's reply, or one of ours (ours is true) that names the server
+// host and is a 4xx: all that breaks a connection is worth another attempt.
+func (e *Error) Answer(host string) (reply mail.Reply, ours bool) {
 	if e.Err == nil {
 		return e.Reply, false
 	}
@@ -59,7 +59,12 @@ func (e *Error) Answer() (reply mail.Reply, ours bool) {
 	case errors.Is(e.Err, ErrHandshake), errors.Is(e.Err, ErrCertificate):
 		enhanced = mail.Enhanced(4, 7, 5) // cryptographic failure
 	}
-	return mail.NewReply(451, enhanced, "In "+e.Phase+": "+reason(e.Err)), true
+	return mail.NewReply(451, enhanced, "In "+e.Phase+" with "+host+": "+reason(e.Err)), true
+}
+
+// BeforeMail reports whether the server said no to us, before it knew of any mail.
+func (e *Error) BeforeMail() bool {
+	return e.Err == nil && (e.Phase == "greeting" || e.Phase == "EHLO" || e.Phase == "HELO")
 }
 
 const maxReason = 200 // octets; certificates may hold anything (bad input C5)

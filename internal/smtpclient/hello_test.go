@@ -39,7 +39,7 @@ func TestGreet(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("error %v", err)
 			}
-			if reply, _ := e.Answer(); reply.Code != c.code {
+			if reply, _ := e.Answer("mx.example.org"); reply.Code != c.code {
 				t.Errorf("got %v, want %d", reply, c.code)
 			}
 			if conn.Reusable() == c.bad {
@@ -80,7 +80,7 @@ func TestHello(t *testing.T) {
 			case c.code != 0 && !errors.As(err, &e):
 				t.Errorf("error %v, want one", err)
 			case c.code != 0:
-				if reply, _ := e.Answer(); reply.Code != c.code {
+				if reply, _ := e.Answer("mx.example.org"); reply.Code != c.code {
 					t.Errorf("got %v, want %d", reply, c.code)
 				}
 			}
@@ -134,7 +134,7 @@ func TestStartTLS(t *testing.T) {
 				t.Fatalf("error %v, want %v", err, c.want)
 			case c.want != nil:
 				_ = errors.As(err, &e)
-				if reply, _ := e.Answer(); reply.Enhanced != c.enhanced {
+				if reply, _ := e.Answer("mx.example.org"); reply.Enhanced != c.enhanced {
 					t.Errorf("answer %v, want %v", reply, c.enhanced)
 				}
 			}
@@ -185,7 +185,7 @@ func TestStartTLSResumed(t *testing.T) {
 func TestErrorTextBounded(t *testing.T) {
 	// C5, C7: what is in a certificate or on the wire has no say in length and controls.
 	e := &Error{Phase: "STARTTLS", Err: errors.New(strings.Repeat("name\x1b\r\n, ", 100000))}
-	reply, _ := e.Answer()
+	reply, _ := e.Answer("mx.example.org")
 	if len(reply.Text) > 300 || strings.ContainsAny(reply.Text, "\x1b\r\n") {
 		t.Errorf("%d octets: %.300q", len(reply.Text), reply.Text)
 	}

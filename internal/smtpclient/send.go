@@ -150,7 +150,12 @@ func (c *Conn) Send(t *Transaction, r *Outcome) {
 	}
 }
 
+// accepted counts the recipients for whom the message is wanted: none after a no to MAIL, whatever a broken server
+// says to RCPT.
 func (r *Outcome) accepted() (n int) {
+	if r.mailRefused() {
+		return 0
+	}
 	for i := range r.Rcpts {
 		if r.Rcpts[i].Positive() {
 			n++
@@ -284,6 +289,7 @@ func (c *Conn) answered(s step, reply mail.Reply, r *Outcome) *Error {
 		r.Mail = reply
 		c.rset = good
 	case stepRcpt:
+		c.rset = c.rset || good // also without MAIL
 		i := 0
 		for !r.Rcpts[i].IsZero() {
 			i++

@@ -203,6 +203,69 @@ S: 250 Ok`)
 			t.Errorf("got %s %+v, want %s and the connection past use: it took a message for nobody", got, o, want)
 		}
 	})
+	t.Run("C2 RCPT and DATA accepted after MAIL was refused", func(t *testing.T) {
+		c, _ := dialogue(t, nil, hello+`
+C: MAIL FROM:<a@example.com> SIZE=3
+C: RCPT TO:<r0@example.org>
+C: DATA
+S: 550 5.7.1 no
+S: 250 Ok
+S: 354 go
+C: .
+S: 554 nothing
+C: MAIL FROM:<a@example.com> SIZE=3
+C: RCPT TO:<r0@example.org>
+C: DATA
+S: 451 4.3.0 no
+S: 250 Ok
+S: 354 go
+C: .
+S: 250 Ok`)
+		ready(t, c)
+		var o Outcome
+		c.Send(message(1, "x\r\n"), &o)
+		if got, want := codes(&o), "550 250 / 0"; got != want || o.Err != nil || o.Sent || !c.Reusable() {
+			t.Fatalf("got %s %+v, want %s and a usable connection", got, o, want)
+		}
+		c.Send(message(1, "x\r\n"), &o)
+		if got, want := codes(&o), "451 250 / 0"; got != want || o.Err == nil || o.Sent || c.Reusable() {
+			t.Errorf("got %s %+v, want %s and the connection past use", got, o, want)
+		}
+	})
+	t.Run("C2 BDAT after MAIL was refused", func(t *testing.T) {
+		c, _ := dialogue(t, nil, `
+S: 220 mx.example.org ESMTP
+C: EHLO relay.example.com
+S: 250-mx.example.org
+S: 250-PIPELINING
+S: 250-CHUNKING
+S: 250 BINARYMIME
+C: MAIL FROM:<a@example.com> BODY=BINARYMIME
+C: RCPT TO:<r0@example.org>
+S: 550 5.7.1 no
+S: 250 Ok
+C: RSET
+C: MAIL FROM:<a@example.com> BODY=BINARYMIME
+C: RCPT TO:<r0@example.org>
+S: 250 Ok
+S: 250 Ok
+S: 250 Ok
+C: BDAT 3 LAST
+C* 3
+S: 250 Ok`)
+		ready(t, c)
+		m := message(1, "x\r\n")
+		m.Env.Sender.Body, m.Env.Content.Bare = mail.BodyBinaryMIME, true
+		var o Outcome
+		c.Send(m, &o)
+		if got, want := codes(&o), "550 250 / 0"; got != want || o.Err != nil || o.Sent || !c.Reusable() {
+			t.Fatalf("got %s %+v, want %s and a usable connection", got, o, want)
+		}
+		c.Send(m, &o)
+		if got, want := codes(&o), "250 250 / 250"; got != want || o.Err != nil {
+			t.Errorf("got %s (%v), want %s", got, o.Err, want)
+		}
+	})
 	t.Run("C2 reset before QUIT", func(t *testing.T) {
 		c, _ := dialogue(t, nil, hello+`
 C: MAIL FROM:<a@example.com> SIZE=3
@@ -276,7 +339,7 @@ func TestC1BeforeData(t *testing.T) {
 			if !errors.Is(o.Err, smtp.ErrProtocol) || o.Sent || c.Reusable() {
 				t.Fatalf("got %+v, reusable %v; want a protocol error", o, c.Reusable())
 			}
-			if reply, ours := o.Err.Answer(); !ours || !reply.Transient() || reply.Enhanced != mail.Enhanced(4, 5, 0) {
+			if reply, ours := o.Err.Answer("mx.example.org"); !ours || !reply.Transient() || reply.Enhanced != mail.Enhanced(4, 5, 0) {
 				t.Errorf("answer %v (ours %v), want a 4xx of ours", reply, ours)
 			}
 		})
