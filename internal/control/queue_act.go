@@ -32,7 +32,7 @@ type QueueAction struct {
 type Acted struct {
 	Recipients int `json:"recipients"`
 	Messages   int `json:"messages"`
-	// Later are those of return that are in flight: they are returned when they come back and still wait.
+	// Later are those of hold, return and delete that are in flight: it is done when they come back and still wait.
 	Later int `json:"later,omitempty"`
 	// Unknown are the ids of the selection that are not queued.
 	Unknown []string `json:"unknown,omitempty"`
@@ -148,8 +148,9 @@ func (c *Control) change(ctx context.Context, w *chosen, act *QueueAction, n *Ac
 		_, err := v.Store().Change(ctx, spool.Selection{Query: q, All: all}, spool.Action{
 			Kind: kind, Route: act.route(), Pick: only,
 			Each: func(changes []mail.Change) {
-				v.Queue().Changed(changes)
+				later := v.Queue().Changed(changes)
 				n.count(changes)
+				n.Recipients, n.Later = n.Recipients-later, n.Later+later
 				tell()
 			},
 		})

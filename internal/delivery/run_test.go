@@ -132,6 +132,9 @@ func TestAllServersFail(t *testing.T) {
 			q := newWork(t, batch(1, r0), batch(2, r0))
 			q.run(New(w.options()), mxHop("example.org"))
 			q.expect(1, c.want)
+			if r := q.results[1][0]; r.Ours && !strings.Contains(r.Reply.Text, " "+r.Host) {
+				t.Errorf("%q does not name %s", r.Reply.Text, r.Host)
+			}
 			if len(q.left) != 1 {
 				t.Errorf("%d batches were taken, want 1", 2-len(q.left))
 			}

@@ -9,9 +9,9 @@ import (
 
 // Changed brings the queue in step with changes by an operator that the spool has already
 // recorded: ChangeDone, ChangeHold, ChangeRelease, ChangeRoute, and ChangeDefer to a new time. Changes of
-// one message stand together. Recipients that are in flight come back first. The queue is unlocked between
-// messages now and then.
-func (q *Queue) Changed(changes []mail.Change) {
+// one message stand together. Recipients that are in flight come back first; later counts those of them that are to
+// be held or deleted then, if they still wait. The queue is unlocked between messages now and then.
+func (q *Queue) Changed(changes []mail.Change) (later int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for steps := 0; len(changes) > 0; {
@@ -19,7 +19,7 @@ func (q *Queue) Changed(changes []mail.Change) {
 		for n < len(changes) && changes[n].ID == changes[0].ID {
 			n++
 		}
-		q.changed(changes[:n])
+		later += q.changed(changes[:n])
 		changes = changes[n:]
 		if steps += n; steps >= stepLimit {
 			steps = 0
@@ -27,11 +27,12 @@ func (q *Queue) Changed(changes []mail.Change) {
 			q.mu.Lock()
 		}
 	}
+	return later
 }
 
 // changed does changes of one message. Those of recipients that are not here are kept: the loader may have
 // read the message before they were recorded, or the message was committed and is about to be added.
-func (q *Queue) changed(changes []mail.Change) {
+func (q *Queue) changed(changes []mail.Change) (later int) {
 	byRcpt := func(a, b mail.Change) int { return cmp.Compare(a.Rcpt, b.Rcpt) }
 	if !slices.IsSortedFunc(changes, byRcpt) {
 		changes = slices.Clone(changes)
@@ -46,6 +47,9 @@ func (q *Queue) changed(changes []mail.Change) {
 		k, ok := slices.BinarySearchFunc(changes, rcpt, func(c mail.Change, rcpt int) int { return cmp.Compare(c.Rcpt, rcpt) })
 		for ; ok && k < len(changes) && changes[k].Rcpt == rcpt; k++ {
 			found++
+			if kind := changes[k].Kind; e.busy() && (kind == mail.ChangeDone || kind == mail.ChangeHold) {
+				later++
+			}
 			if q.apply(i, e, &changes[k], again); changes[k].Kind == mail.ChangeDone {
 				break // the entry may be gone
 			}
@@ -59,7 +63,11 @@ func (q *Queue) changed(changes []mail.Change) {
 	case q.messages[changes[0].ID] == 0:
 		q.keepEarly(changes)
 	}
+	return later
 }
+
+// busy reports whether an entry comes back before anything can be done to it.
+func (e *entry) busy() bool { return e.state == stateFlight || e.state == stateFailing }
 
 // maxEarly is for how many messages changes are kept that came before the message. Most of them are for
 // messages that have left: the spool hears of that a little later.
@@ -81,7 +89,7 @@ func (q *Queue) keepEarly(changes []mail.Change) {
 
 // apply does what an operator asks for to one recipient, and tells the spool if report is set.
 func (q *Queue) apply(i uint32, e *entry, c *mail.Change, report bool) {
-	busy := e.state == stateFlight || e.state == stateFailing
+	busy := e.busy()
 	switch c.Kind {
 	case mail.ChangeDefer:
 		q.move(i, e, q.at(c.Due), report)

@@ -196,6 +196,28 @@ func testActionInFlight(t *testing.T, outcome mail.Outcome, action string) {
 	w.stop(t)
 }
 
+// TestChangedInFlight: of what is in flight Changed says that it comes later, so that nobody is told it is deleted.
+func TestChangedInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.pause = time.Minute
+		w.start(t)
+		flying := w.send("a", "one.test", "one.test")
+		synctest.Wait()
+		waiting := w.message("a", "later.test")
+		w.store.commit(waiting)
+		w.Add(waiting)
+		later := w.Changed([]mail.Change{
+			{ID: flying, Rcpt: 0, Kind: mail.ChangeDone}, {ID: flying, Rcpt: 1, Kind: mail.ChangeHold}, {ID: waiting.ID, Kind: mail.ChangeDone},
+		})
+		if later != 2 {
+			t.Errorf("%d come later, want 2", later)
+		}
+		rest(2 * time.Minute)
+		w.stop(t)
+	})
+}
+
 // TestChanged: changes that the spool made itself are followed without being reported back.
 func TestChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

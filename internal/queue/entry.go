@@ -18,13 +18,14 @@ const (
 
 // What happens to a recipient when it comes back from its flight or its report.
 const (
-	flagDelete    uint8 = 1 << iota // it is forgotten
-	flagHold                        // it is held
-	flagReturn                      // it fails, with its reply
-	flagCached                      // it is counted as a user of the envelope in the cache
-	flagNoticed                     // the sender is not (or no more) to be told of its delay
-	flagDelivered                   // it was delivered, and waits for its report of success
-	flagRelayed                     // with flagDelivered: to a server without DSN
+	flagDelete     uint8 = 1 << iota // it is forgotten
+	flagHold                         // it is held
+	flagReturn                       // it fails, with its reply
+	flagCached                       // it is counted as a user of the envelope in the cache
+	flagNoticed                      // the sender is not (or no more) to be told of its delay
+	flagDelivered                    // it was delivered, and waits for its report of success
+	flagRelayed                      // with flagDelivered: to a server without DSN
+	flagUnreported                   // it failed, but the report of that could not be made
 )
 
 // entry is one waiting recipient: 64 octets, no pointers, so that the garbage collector passes

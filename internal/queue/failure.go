@@ -170,8 +170,12 @@ func (q *Queue) envelope(ctx context.Context, id mail.QueueID, cached *mail.Enve
 func (q *Queue) reported(id mail.QueueID, entries []uint32, failed []mail.Result, err error) {
 	now := q.now()
 	var j jitter
+	if err != nil {
+		q.unreported = err.Error()
+	}
 	q.eachReported(id, entries, failed, func(i uint32, e *entry, res *mail.Result) {
 		if err != nil {
+			e.flags |= flagUnreported
 			q.postpone(i, e, res, now, &j)
 			return
 		}

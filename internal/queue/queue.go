@@ -167,8 +167,10 @@ type Queue struct {
 	room      sync.Cond // the collector has taken the changes
 	sending   bool      // the collector is in Store.Report
 	count     counters
-	total     [states]int  // recipients by state
-	oldest    mail.QueueID // the smallest id that waits, 0 when it must be looked for
+	// unreported is why the last report that could not be made could not.
+	unreported string
+	total      [states]int  // recipients by state
+	oldest     mail.QueueID // the smallest id that waits, 0 when it must be looked for
 
 	started, loading, paused, stopping bool
 

@@ -160,6 +160,11 @@ func TestReportFails(t *testing.T) {
 				t.Errorf("in the store: %+v", st)
 			}
 		}
+		for _, id := range ids {
+			if st := w.State(id); len(st) != 1 || !strings.Contains(st[0].Reason, "the report of it could not be made: the spool is full") {
+				t.Errorf("the state tells nothing of the report: %+v", st)
+			}
+		}
 		if countOf(w.noted(), "report the spool is full") != 2 {
 			t.Errorf("events %v", w.noted())
 		}

@@ -280,6 +280,7 @@ func (q *Queue) take(r *run) *flight {
 		following := e.next
 		h.pull(&q.entries, e)
 		q.enter(e, stateFlight)
+		e.flags &^= flagUnreported
 		attempts = max(attempts, e.attempts)
 		f.entries = append(f.entries, i)
 		f.rcpts = append(f.rcpts, int(e.rcpt))

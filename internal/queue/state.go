@@ -228,7 +228,11 @@ func (q *Queue) because(e *entry, now int64) string {
 	switch e.state {
 	case stateDeferred:
 		s := "waiting for its retry at " + stamp(q.when(e.due)) + after(e)
-		return s + said(q.replies.get(e.reply))
+		s += said(q.replies.get(e.reply))
+		if e.flags&flagUnreported != 0 {
+			s += "; that is final, but the report of it could not be made: " + q.unreported
+		}
+		return s
 	case stateHeld:
 		return "held by an operator" + after(e)
 	case stateFrozen:

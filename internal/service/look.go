@@ -36,6 +36,9 @@ func (v *Server) Warnings() []string {
 	if v.freezes.trouble != "" {
 		w = append(w, v.freezes.trouble)
 	}
+	if text := v.unreported.Load(); text != nil {
+		w = append(w, "mail that failed waits, since its report or its way to Badmail cannot be written: "+*text)
+	}
 	if n, err := v.quarantine.Count(); err == nil && n > 0 {
 		w = append(w, fmt.Sprintf("damaged parts of the queue are in quarantine: %d; see: mailroot queue quarantine list", n))
 	}

@@ -44,6 +44,18 @@ func (v *Server) Reports() Reports {
 // report makes the failure of recipients known: by an NDR to the sender, which is durable when report
 // returns nil, or, for mail without a sender, in Badmail. It is the queue's Report.
 func (v *Server) report(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
+	err := v.tellFailure(ctx, env, failed)
+	switch {
+	case err == nil:
+		v.unreported.Store(nil)
+	case ctx.Err() == nil && !errors.Is(err, spool.ErrNotFound):
+		text := err.Error()
+		v.unreported.Store(&text)
+	}
+	return err
+}
+
+func (v *Server) tellFailure(ctx context.Context, env *mail.Envelope, failed []mail.Result) error {
 	if env.Sender.Addr.IsNull() {
 		return v.toBadmail(ctx, env, failed)
 	}

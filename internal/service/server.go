@@ -64,7 +64,9 @@ type Server struct {
 	notices  notices
 	conns    atomic.Uint64
 	refusing atomic.Bool // the spool takes no mail
-	reports  reportCounters
+	// unreported is why the last report of failure, or its way to Badmail, failed; nil when it did not.
+	unreported atomic.Pointer[string]
+	reports    reportCounters
 }
 
 // openServer opens the spool and makes the parts. Nothing listens or is delivered before start.

@@ -142,7 +142,8 @@ type Store struct {
 	trashBodies []bodyFile // the same for body files
 	bodyPins    map[mail.QueueID]int
 	bodyOctets  int64
-	spares      map[string]int64 // segments to be written over, with their octets
+	setAsideAs  map[mail.QueueID]string // messages that went into quarantine, and their names there
+	spares      map[string]int64        // segments to be written over, with their octets
 	// must counts the events after which something holds in memory that no journal surely has, or
 	// something on disk must be covered; mustDone is what it was when the last checkpoint that succeeded
 	// began. While they differ a checkpoint is due, and nothing is removed.

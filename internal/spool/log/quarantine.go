@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -52,16 +53,21 @@ func (s *Store) explain(dir, name, reason string) error {
 	return errors.Join(err, f.Close())
 }
 
-// putAside copies length octets of f from off on into quarantine, as many as there are.
-func (s *Store) putAside(f io.ReaderAt, off, length int64, name, reason string) (err error) {
+// putAside copies length octets of f from off on into quarantine, as many as there are, and returns the name there.
+func (s *Store) putAside(f io.ReaderAt, off, length int64, name, reason string) (as string, err error) {
 	dir, err := s.quarantineDir()
 	if err != nil {
-		return err
+		return "", err
 	}
 	to, name, err := s.createNew(dir, name)
 	if err != nil {
-		return err
+		return "", err
 	}
+	return name, s.fillAside(f, off, length, dir, to, name, reason)
+}
+
+// fillAside writes what putAside has made, and why.
+func (s *Store) fillAside(f io.ReaderAt, off, length int64, dir string, to vfs.File, name, reason string) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 	buf := make([]byte, min(length, 1<<20))
 	for at := int64(0); at < length; {
@@ -133,8 +139,9 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 	}
 	f, err := s.pin(g)
 	s.mu.Unlock()
+	name := bodyName(m.id) // if the segment has gone
 	if err == nil {
-		err = s.putAside(f, int64(m.off), int64(m.length), recordName(g.id, int64(m.off), m.id), reason)
+		name, err = s.putAside(f, int64(m.off), int64(m.length), recordName(g.id, int64(m.off), m.id), reason)
 		s.unpin(g)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -148,10 +155,32 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 	s.mu.Lock()
 	s.stats.Quarantined++
 	s.stats.Lost++
-	s.note(reason)
+	s.note(reason + "; now " + quarantineName + "/" + name)
+	s.setAside(m.id, name)
 	s.forget(m.id)
 	s.mu.Unlock()
 	return s.reportGone(m)
+}
+
+// maxAside bounds the messages of which is remembered where they are in quarantine.
+const maxAside = 1000
+
+// setAside remembers where a message is now. mu is held.
+func (s *Store) setAside(id mail.QueueID, name string) {
+	if s.setAsideAs == nil {
+		s.setAsideAs = map[mail.QueueID]string{}
+	}
+	if len(s.setAsideAs) < maxAside {
+		s.setAsideAs[id] = name
+	}
+}
+
+// absent returns the error for a message that is not in the index. mu is held.
+func (s *Store) absent(id mail.QueueID) error {
+	if name := s.setAsideAs[id]; name != "" {
+		return fmt.Errorf("%w: %s", spool.ErrDamaged, name)
+	}
+	return spool.ErrNotFound
 }
 
 // forget takes a message out of the index whatever the states of its recipients. mu is held.

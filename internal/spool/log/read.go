@@ -116,8 +116,9 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 		s.mu.Lock()
 		p := s.x.find(id)
 		if p == nil {
+			err := s.absent(id)
 			s.mu.Unlock()
-			return spool.ErrNotFound
+			return err
 		}
 		m := *p
 		g := s.segs[m.seg]
@@ -157,7 +158,9 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 		if err := s.quarantineMessage(&m, err); err != nil {
 			return errLocal(err)
 		}
-		return spool.ErrDamaged
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.absent(id)
 	}
 	return spool.ErrNotFound
 }

@@ -214,7 +214,7 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 		}
 		r.damaged = true
 		r.stats.Quarantined++
-		if err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
+		if _, err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
 			r.stats.LastError = err.Error()
 		}
 	}

@@ -264,7 +264,7 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 	f, err := r.pinned(g)
 	if err == nil {
 		g.pins--
-		err = r.putAside(f, off, length, recordName(g.id, off, id), reason)
+		_, err = r.putAside(f, off, length, recordName(g.id, off, id), reason)
 	}
 	if err != nil {
 		r.stats.LastError = err.Error()

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -260,5 +262,38 @@ func TestEmptySegmentWithATakenNumber(t *testing.T) {
 		t.Error("something was put into quarantine")
 	} else if !strings.Contains(err.Error(), fs.ErrNotExist.Error()) {
 		t.Error(err)
+	}
+}
+
+// TestP2DamagedMessageIsNamed: whoever asks for a message that turned out to be damaged is told where it is now.
+func TestP2DamagedMessageIsNamed(t *testing.T) {
+	mem := vfs.NewMem()
+	s := mustOpen(t, Options{Dir: "queue", FS: mem})
+	id := commitOne(t, s, []byte("Subject: x\r\n\r\nto be damaged\r\n"), "r@example.com")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name := range queueFiles(t, mem) {
+		if strings.HasPrefix(name, "seg-") {
+			flip(t, mem, filepath.Join("queue", name), headerSize+headerSize+20)
+		}
+	}
+	s, err := Open(Options{Dir: "queue", FS: mem})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for k := range 2 {
+		_, err := s.Body(t.Context(), id)
+		if !errors.Is(err, spool.ErrDamaged) {
+			t.Fatalf("%d: %v", k, err)
+		}
+		_, name, _ := strings.Cut(err.Error(), "quarantine: ")
+		if _, err := mem.Stat(filepath.Join("queue", quarantineName, name)); err != nil {
+			t.Errorf("%d: %q is not there: %v", k, name, err)
+		}
+		if notes := s.Stats().Notes; len(notes) != 1 || !strings.HasSuffix(notes[0], "now quarantine/"+name) {
+			t.Errorf("notes %q", notes)
+		}
 	}
 }
