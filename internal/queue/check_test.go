@@ -177,3 +177,11 @@ func (q *Queue) checkHop(t testing.TB, i uint32, h *hop, n *[states]int32) {
 		t.Errorf("hop %q: counters of runs are wrong: %+v", h.to.Key, *h)
 	}
 }
+
+func repeat(s string, n int) []string {
+	list := make([]string, n)
+	for k := range list {
+		list[k] = s
+	}
+	return list
+}

@@ -269,27 +269,6 @@ func (p *peer) run(ctx context.Context, hop *mail.Hop, w mail.Work) {
 	}
 }
 
-var cutOffReply = mail.NewReply(451, mail.Enhanced(4, 3, 2), "The attempt was broken off, the service stops")
-
-// giveUp returns a batch for which there was no server: it did not come, or the run was cut off.
-func (p *peer) giveUp(ctx context.Context, hop *mail.Hop, b *mail.Batch, w mail.Work) {
-	results := noConnection(b)
-	if ctx.Err() != nil {
-		results = all(b, mail.Deferred, cutOffReply)
-		for k := range results {
-			results[k].Ours = true
-		}
-	} else {
-		p.mu.Lock()
-		for _, rcpt := range b.Rcpts {
-			k := key{b.ID, rcpt}
-			p.attempts[k] = append(p.attempts[k], time.Now())
-		}
-		p.mu.Unlock()
-	}
-	w.Done(b, results)
-}
-
 func (p *peer) transact(hop *mail.Hop, b *mail.Batch, run int) ([]mail.Result, bool) {
 	var results []mail.Result
 	p.mu.Lock()
@@ -556,14 +535,6 @@ func (w *world) stop(t testing.TB) {
 		t.Errorf("Stop: %v", err)
 	}
 	w.check(t)
-}
-
-func repeat(s string, n int) []string {
-	list := make([]string, n)
-	for k := range list {
-		list[k] = s
-	}
-	return list
 }
 
 // rest lets time pass, and then everything come to rest. It is for the test's own goroutine.

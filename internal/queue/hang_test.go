@@ -178,3 +178,24 @@ func TestStopDoesNotWaitForGreetings(t *testing.T) {
 		}
 	})
 }
+
+var cutOffReply = mail.NewReply(451, mail.Enhanced(4, 3, 2), "The attempt was broken off, the service stops")
+
+// giveUp returns a batch for which there was no server: it did not come, or the run was cut off.
+func (p *peer) giveUp(ctx context.Context, hop *mail.Hop, b *mail.Batch, w mail.Work) {
+	results := noConnection(b)
+	if ctx.Err() != nil {
+		results = all(b, mail.Deferred, cutOffReply)
+		for k := range results {
+			results[k].Ours = true
+		}
+	} else {
+		p.mu.Lock()
+		for _, rcpt := range b.Rcpts {
+			k := key{b.ID, rcpt}
+			p.attempts[k] = append(p.attempts[k], time.Now())
+		}
+		p.mu.Unlock()
+	}
+	w.Done(b, results)
+}

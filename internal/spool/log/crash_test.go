@@ -56,15 +56,6 @@ type world struct {
 	unread                     int // openings that could not read everything
 }
 
-// undefer makes deferrals uncertain: they may stand in a journal that was not read in time.
-func (w *world) undefer() {
-	for _, k := range w.l.msgs {
-		for i := range k.attempts {
-			k.attempts[i] = min(k.attempts[i], maybe)
-		}
-	}
-}
-
 func newWorld(t testing.TB, fs vfs.FS) *world {
 	return &world{
 		t: t, l: ledger{msgs: map[mail.QueueID]*known{}}, rnd: rand.New(rand.NewPCG(1, 2)),

@@ -297,3 +297,12 @@ func TestP2DamagedMessageIsNamed(t *testing.T) {
 		}
 	}
 }
+
+// undefer makes deferrals uncertain: they may stand in a journal that was not read in time.
+func (w *world) undefer() {
+	for _, k := range w.l.msgs {
+		for i := range k.attempts {
+			k.attempts[i] = min(k.attempts[i], maybe)
+		}
+	}
+}
