@@ -71,7 +71,7 @@ race() {
 		[ "${CI:-}" != true ]
 		return
 	fi
-	CGO_ENABLED=1 gotest "$1" -race ./internal/... ./cmd/...
+	CGO_ENABLED=1 gotest "$1" -short -race ./internal/... ./cmd/...
 }
 
 # Questions come first, so that nobody has to wait for them.
@@ -88,7 +88,10 @@ case $status in failed*) verdict ;; esac # the others could say nothing new
 [ "$level" = quick ] || suite peers 300 ./test/tools/peers.sh
 if [ "$level" = quick ] || [ "$level" = test ]; then
 	suite imports 30 gotest 30 ./test/archtest/...
-	suite unit 240 gotest 240 ./internal/... ./cmd/...
+	# The store is made to fail at each place in turn; quick takes some of the places.
+	[ "$level" = quick ] && short=-short || short=
+	# shellcheck disable=SC2086 # nothing, or one word
+	suite unit 240 gotest 240 $short ./internal/... ./cmd/...
 	suite script 60 gotest 60 ./test/script/...
 fi
 if [ "$level" = test ]; then
