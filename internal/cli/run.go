@@ -19,12 +19,21 @@ import (
 // stopGrace is how long a stop waits for what is under way.
 const stopGrace = 30 * time.Second
 
+// reloadGrace is how long it waits, before that, for a reload.
+const reloadGrace = 5 * time.Second
+
 type runCommand struct {
 	LogJSON bool `name:"log-json" help:"Write the service's own log as JSON lines."`
 }
 
 // Run runs the service until the context ends.
 func (c *runCommand) Run(e *env) error {
+	// First of all: a SIGHUP that comes while the service starts would end it.
+	hup := make(chan os.Signal, 1)
+	if len(reloadSignals) > 0 {
+		signal.Notify(hup, reloadSignals...)
+		defer signal.Stop(hup)
+	}
 	cfg, problems, path, err := e.loadConfig()
 	if err != nil {
 		return err
@@ -59,8 +68,7 @@ func (c *runCommand) Run(e *env) error {
 	api := admin.NewServer(ctl, cfg.Control.Group)
 	failed := make(chan error, 1)
 	go func() { failed <- api.Serve(socket) }()
-	stopReload := reloadOnSignal(e.ctx, ctl, log)
-	defer stopReload()
+	stopReloads := reloadOnSignal(e.ctx, hup, ctl, log)
 	defer leaveNote(path, cfg.Control.Socket)()
 	e.printReady(cfg, path)
 
@@ -71,6 +79,9 @@ func (c *runCommand) Run(e *env) error {
 		runErr = fmt.Errorf("the control socket failed: %w", runErr)
 	}
 	log.Info("stopping")
+	if !stopReloads() {
+		log.Warn("a reload of the configuration does not end; the service stops without it")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), stopGrace)
 	defer cancel()
 	if err := errors.Join(runErr, svc.Stop(ctx), api.Shutdown(ctx)); err != nil {
@@ -94,16 +105,19 @@ func prepareFolders(cfg *config.Config) error {
 	return nil
 }
 
-// reloadOnSignal reloads the configuration whenever the process is told to.
-func reloadOnSignal(ctx context.Context, ctl *control.Control, log *slog.Logger) (stop func()) {
-	hup := make(chan os.Signal, 1)
-	if len(reloadSignals) > 0 {
-		signal.Notify(hup, reloadSignals...)
-	}
+// reloadOnSignal reloads the configuration whenever the process is told to. A signal that came before
+// waits in hup. stop reports whether no reload is under way any more.
+func reloadOnSignal(ctx context.Context, hup <-chan os.Signal, ctl *control.Control, log *slog.Logger) (stop func() bool) {
+	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range hup {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hup:
+			}
 			r, err := ctl.Reload(ctx, control.Actor{Name: "signal", Via: "SIGHUP", Role: control.RoleAdministrator})
 			if err != nil {
 				log.Error("the configuration was not reloaded; the one in force stays", "error", err)
@@ -112,10 +126,14 @@ func reloadOnSignal(ctx context.Context, ctl *control.Control, log *slog.Logger)
 			log.Info("the configuration was reloaded", "changes", len(r.Changes))
 		}
 	}()
-	return func() {
-		signal.Stop(hup)
-		close(hup)
-		<-done
+	return func() bool {
+		cancel()
+		select {
+		case <-done:
+			return true
+		case <-time.After(reloadGrace): // a file system may not answer
+			return false
+		}
 	}
 }
 

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // MaxFileSize is the largest configuration file that is read, in octets.
@@ -72,16 +72,11 @@ func Load(path string) (*Config, Problems, error) {
 }
 
 // ReadFile reads a configuration file, but no more than a little over MaxFileSize: what is
-// longer is refused by Parse.
+// longer is refused by Parse. What is no regular file is refused here, without waiting for it.
 func ReadFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	src, err := vfs.ReadRegular(path, MaxFileSize+1)
 	if err != nil {
 		return nil, fmt.Errorf("configuration file: %w", err)
-	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, MaxFileSize+1))
-	if err != nil {
-		return nil, fmt.Errorf("configuration file %s: %w", path, err)
 	}
 	return src, nil
 }

@@ -85,7 +85,7 @@ func WriteFile(path string, old, new []byte) error {
 
 // unchanged checks that the file at target holds old.
 func unchanged(path, target string, old []byte) error {
-	current, err := os.ReadFile(target)
+	current, err := ReadFile(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		if old == nil {
 			return nil
@@ -93,7 +93,7 @@ func unchanged(path, target string, old []byte) error {
 		return &ChangedError{Path: path, Diff: LineDiff(old, nil)}
 	}
 	if err != nil {
-		return fmt.Errorf("configuration file: %w", err)
+		return err
 	}
 	if old != nil && bytes.Equal(current, old) {
 		return nil

@@ -30,7 +30,7 @@ type Options struct {
 type Control struct {
 	o Options
 
-	reloading sync.Mutex
+	reloading chan struct{} // holds one token while a reload is under way
 
 	mu       sync.Mutex
 	warnings []string // of the configuration in force
@@ -39,7 +39,7 @@ type Control struct {
 
 // New returns the verbs of a service that runs with the file at ConfigPath.
 func New(o Options) *Control {
-	return &Control{o: o, warnings: warningTexts(o.Warnings)}
+	return &Control{o: o, reloading: make(chan struct{}, 1), warnings: warningTexts(o.Warnings)}
 }
 
 // audit records that an actor did something.
@@ -171,12 +171,17 @@ func hopStatus(v *service.Server) []HopStatus {
 }
 
 // Reload reads the configuration file again and puts it into force. A file in error changes nothing.
-func (c *Control) Reload(_ context.Context, a Actor) (ReloadResult, error) {
+// Until ctx ends it waits for another reload.
+func (c *Control) Reload(ctx context.Context, a Actor) (ReloadResult, error) {
 	if err := a.allow("reload", RoleAdministrator); err != nil {
 		return ReloadResult{}, err
 	}
-	c.reloading.Lock()
-	defer c.reloading.Unlock()
+	select {
+	case c.reloading <- struct{}{}:
+		defer func() { <-c.reloading }()
+	case <-ctx.Done():
+		return ReloadResult{}, fmt.Errorf("another reload is under way: %w", ctx.Err())
+	}
 	cfg, problems, err := c.load()
 	if err != nil {
 		c.audit(a, "reload", "result", "refused", "error", err)

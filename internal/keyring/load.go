@@ -11,11 +11,11 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"runtime"
 	"strings"
+
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 const maxFile = 1 << 20 // octets; a chain has some thousand
@@ -79,12 +79,7 @@ func fits(certFile, keyFile string, chain []*x509.Certificate, key crypto.Signer
 }
 
 func readFile(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fileError(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := vfs.ReadRegular(name, maxFile+1)
 	switch {
 	case err != nil:
 		return nil, fileError(err)

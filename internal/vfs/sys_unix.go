@@ -9,6 +9,9 @@ import (
 	"syscall"
 )
 
+// nonBlocking opens a FIFO without waiting for its writer.
+const nonBlocking = syscall.O_NONBLOCK
+
 func syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

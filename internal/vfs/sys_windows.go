@@ -9,6 +9,9 @@ import (
 	"unsafe"
 )
 
+// nonBlocking does nothing: a file is opened at once or not at all.
+const nonBlocking = 0
+
 // syncDir does nothing: NTFS keeps a journal of names, and Windows has no call to wait for it.
 func syncDir(string) error { return nil }
 

@@ -1,0 +1,50 @@
+//go:build unix
+
+package vfs
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestReadRegular: what would keep a reader waiting, or never end, is refused by name.
+func TestReadRegular(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("file"), bytes.Repeat([]byte("x"), 100), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("file", at("link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(at("fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", at("socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for name, want := range map[string]string{
+		at("fifo"): "is a FIFO", at("socket"): "is a socket", dir: "is a folder", os.DevNull: "is a device",
+	} {
+		if _, err := ReadRegular(name, 10); err == nil || !strings.Contains(err.Error(), name+": "+want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+	for _, name := range []string{"file", "link"} {
+		if b, err := ReadRegular(at(name), 10); err != nil || len(b) != 10 {
+			t.Errorf("%s: %d octets, %v", name, len(b), err)
+		}
+	}
+	if _, err := ReadRegular(at("none"), 10); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
