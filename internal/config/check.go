@@ -10,14 +10,15 @@ import (
 	"strings"
 )
 
-// finish works out what follows from other values and checks what no single setting can tell.
+// finish works out what follows from other values and checks what no single setting can tell. A check
+// tells nothing of values that could not be read.
 func (d *decoder) finish() {
 	c := d.cfg
-	if c.Version != SchemaVersion {
+	if c.Version != SchemaVersion && d.known("version") {
 		d.at(SeverityError, "version", fmt.Sprintf("this program reads files of version %d; a later program wrote this one, or the number is wrong", SchemaVersion))
 		return
 	}
-	if !d.versioned && !d.full() {
+	if !d.versioned && !d.broken && !d.full() {
 		d.add(Problem{Severity: SeverityWarning, Path: "version",
 			Message: fmt.Sprintf("is missing; add version = %d at the top of the file, so that a later program knows how to read it", SchemaVersion)})
 	}
@@ -61,7 +62,7 @@ func (d *decoder) both(path string) string {
 const maxSocketPath = 103
 
 func (d *decoder) checkSocket() {
-	if s := d.cfg.Control.Socket; runtime.GOOS != "windows" && len(s) > maxSocketPath {
+	if s := d.cfg.Control.Socket; d.known("control.socket") && runtime.GOOS != "windows" && len(s) > maxSocketPath {
 		d.at(SeverityError, "control.socket", fmt.Sprintf("is longer than %d octets, which the operating system does not allow; set a shorter one", maxSocketPath))
 	}
 }
@@ -121,21 +122,19 @@ func (d *decoder) checkLimits(v *VirtualServer) {
 	at := func(path string) string { return serverPath(v.Name, path) }
 	c, m := &v.Connections, &v.Messages
 	perDomain, total := at("connections.outbound_per_domain"), at("connections.outbound_limit")
-	if c.OutboundLimit > 0 && c.OutboundPerDomain > c.OutboundLimit {
-		if d.cfg.isSet(total) {
-			d.at(SeverityError, perDomain, "contradicts "+d.both(total)+": it cannot be above it")
-		} else {
-			d.at(SeverityWarning, perDomain, "has no effect above "+d.both(total)+", the default")
-		}
-	}
-	if c.OutboundLimit > 0 && c.OutboundPerDomain == 0 && d.cfg.isSet(total) {
+	above := c.OutboundPerDomain == 0 || c.OutboundPerDomain > c.OutboundLimit
+	switch {
+	case !d.known(perDomain, total) || c.OutboundLimit == 0 || !above:
+	case d.cfg.isSet(total):
 		d.at(SeverityError, perDomain, "contradicts "+d.both(total)+": it cannot be above it")
+	case c.OutboundPerDomain > 0:
+		d.at(SeverityWarning, perDomain, "has no effect above "+d.both(total)+", the default")
 	}
 	session, size := at("messages.max_session_size"), at("messages.max_size")
-	if m.MaxSessionSize > 0 && m.MaxSize > m.MaxSessionSize {
+	if d.known(session, size) && m.MaxSessionSize > 0 && m.MaxSize > m.MaxSessionSize {
 		d.at(SeverityError, session, "contradicts "+d.both(size)+": it cannot be below it")
 	}
-	if m.StrictSize && m.MaxSize == 0 {
+	if m.StrictSize && m.MaxSize == 0 && d.known(size) {
 		d.at(SeverityWarning, at("messages.strict_size"), "has no effect while messages.max_size is unlimited")
 	}
 }
@@ -156,6 +155,8 @@ func (d *decoder) checkFolders(v *VirtualServer, seen []folder) []folder {
 		for _, other := range seen {
 			message := ""
 			switch {
+			case !d.knownFolder(this.path) || !d.knownFolder(other.path):
+				continue
 			case other.dir == this.dir:
 				message = "the same is "
 			case within(this.dir, other.dir):
@@ -178,6 +179,11 @@ func (d *decoder) checkFolders(v *VirtualServer, seen []folder) []folder {
 	return seen
 }
 
+// knownFolder is known for a folder, which is below the data directory when the file does not set it.
+func (d *decoder) knownFolder(path string) bool {
+	return d.known(path) && (d.cfg.isSet(path) || d.known("data_directory"))
+}
+
 // within reports whether a folder is somewhere below another one. Both paths are clean.
 func within(dir, other string) bool {
 	separator := string(filepath.Separator)
@@ -185,7 +191,8 @@ func within(dir, other string) bool {
 }
 
 func (d *decoder) checkDelivery(v *VirtualServer) {
-	if v.Delivery.DirectFirst && len(v.Delivery.SmartHost) == 0 {
+	host := serverPath(v.Name, "delivery.smart_host")
+	if v.Delivery.DirectFirst && len(v.Delivery.SmartHost) == 0 && d.known(host) {
 		d.at(SeverityWarning, serverPath(v.Name, "delivery.direct_first"), "has no effect without delivery.smart_host")
 	}
 }
@@ -219,7 +226,7 @@ func (d *decoder) checkDomains(v *VirtualServer) {
 			}
 		}
 		limit := serverPath(v.Name, "connections.outbound_limit")
-		if n := v.Connections.OutboundLimit; n > 0 && dom.MaxConnections > n {
+		if n := v.Connections.OutboundLimit; d.known(limit) && n > 0 && dom.MaxConnections > n {
 			d.at(SeverityWarning, domainPath(v.Name, dom.Name, "max_connections"), "has no effect above "+d.both(limit))
 		}
 	}
@@ -228,14 +235,17 @@ func (d *decoder) checkDomains(v *VirtualServer) {
 func (d *decoder) checkTLS(v *VirtualServer) {
 	cert, key := serverPath(v.Name, "access.certificate"), serverPath(v.Name, "access.private_key")
 	require := serverPath(v.Name, "access.require_tls")
-	switch a := &v.Access; {
+	a := &v.Access
+	both := d.known(cert, key)
+	without := both && a.Certificate == ""
+	switch {
+	case !both:
 	case a.Certificate != "" && a.PrivateKey == "":
 		d.at(SeverityError, cert, "needs access.private_key")
-	case a.Certificate == "" && a.PrivateKey != "":
+	case without && a.PrivateKey != "":
 		d.at(SeverityError, key, "needs access.certificate")
 	}
-	without := v.Access.Certificate == ""
-	if v.Access.RequireTLS && without {
+	if a.RequireTLS && without {
 		d.at(SeverityError, require, "needs access.certificate and access.private_key")
 	}
 	for i := range v.Bindings {
@@ -244,7 +254,7 @@ func (d *decoder) checkTLS(v *VirtualServer) {
 		switch {
 		case b.TLS == TLSImplicit && without:
 			d.at(SeverityError, path, "needs access.certificate and access.private_key")
-		case b.TLS == TLSNone && v.Access.RequireTLS:
+		case b.TLS == TLSNone && a.RequireTLS:
 			d.at(SeverityError, path, "contradicts "+d.both(require)+": no client could send mail")
 		case b.TLS == TLSStartTLS && without && d.cfg.isSet(path):
 			d.at(SeverityWarning, path, "STARTTLS is not offered without access.certificate and access.private_key")
@@ -256,12 +266,15 @@ func (d *decoder) checkAccess(v *VirtualServer) {
 	relay, control := serverPath(v.Name, "access.relay"), serverPath(v.Name, "access.connection_control")
 	const open = "anybody in it can send mail to anywhere through this server (open relay)"
 	switch a := &v.Access; {
+	case !d.known(relay + ".mode"):
 	case a.Relay.Mode == ListAllExcept:
 		d.at(SeverityWarning, relay+".mode", "everybody but those on the list can send mail to anywhere through this server (open relay)")
 	default:
 		d.warnWide(relay+".list", a.Relay.List, open)
 	}
-	if c := &v.Access.ConnectionControl; c.Mode == ListOnly && len(c.List) == 0 {
+	if c := &v.Access.ConnectionControl; !d.known(control + ".mode") {
+		return
+	} else if c.Mode == ListOnly && len(c.List) == 0 && d.known(control+".list") {
 		d.at(SeverityWarning, control+".mode", "nobody can connect while access.connection_control.list is empty")
 	} else if c.Mode == ListAllExcept {
 		d.warnWide(control+".list", c.List, "nobody of that family can connect")
@@ -350,7 +363,7 @@ func (d *decoder) checkDrop(v *VirtualServer) {
 		switch {
 		case strings.Contains(local, "*"):
 			message = "takes no *: it names each recipient that exists"
-		case full && !v.localDomain(domain) && v.DefaultDomain() != "": // else it may be the host's name
+		case full && !d.broken && !v.localDomain(domain) && v.DefaultDomain() != "": // else it may be the host's name
 			message = shorten(domain) + " is no local domain of the list; the local-part alone will do"
 		default:
 			_, message, _ = parseMailbox(local + "@example.com")

@@ -102,6 +102,9 @@ func TestSyntaxWords(t *testing.T) {
 		"x = \"C:\\mail\"":                `in quotes \ is written \\`,
 		"x = )":                           "a value is true or false, a number",
 		"dns { timeout = 1, servers = []": oneOnALine,
+		"x = 20mb":                        `x = 20mb: a value with a unit is a text, and needs quotes (did you mean "20MB"?)`,
+		"dns {\n timeout = 10 s\n}":       `line 2: error: dns.timeout = 10s: a value with a unit is a text, and needs quotes (did you mean "10s"?)`,
+		"x = [5m, 1h]":                    `x = 5m: a value with a unit`,
 	} {
 		_, problems := Parse([]byte(src), "")
 		if len(problems) == 0 || !strings.Contains(problems.String(), want) {

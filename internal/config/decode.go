@@ -24,14 +24,20 @@ type decoder struct {
 	cfg      *Config
 	problems Problems
 	more     int // problems beyond maxProblems
+	// faulty has the paths of settings whose value is wrong, so that they have their default.
+	faulty map[string]bool
+	// misread has the ends of values that were told as part of a larger one; see bareUnit.
+	misread map[int]bool
 	// fresh holds an element with its defaults for each block that has a label.
 	fresh     map[*Block]reflect.Value
 	versioned bool // the file has a version, be it right or wrong
+	unclosed  bool // a text without end was told
+	broken    bool // the parser could not read all settings of the file
 	brokenAt  int  // the line from which on the parser may have misread what stands where; 0: none
 }
 
 func newDecoder(filename string) *decoder {
-	d := &decoder{file: filename, fresh: make(map[*Block]reflect.Value)}
+	d := &decoder{file: filename, fresh: make(map[*Block]reflect.Value), faulty: make(map[string]bool), misread: make(map[int]bool)}
 	if filename != "" {
 		d.dir = filepath.Dir(filename)
 	}
@@ -57,6 +63,14 @@ func (d *decoder) addPlace(p Problem) {
 	if d.brokenAt == 0 || p.Line < d.brokenAt {
 		d.add(p)
 	}
+}
+
+// known reports whether all these settings and blocks are in the configuration as the file means them.
+// Where the parser had to leave something out, that is so only of what was read.
+func (d *decoder) known(paths ...string) bool {
+	return !slices.ContainsFunc(paths, func(path string) bool {
+		return d.faulty[path] || d.broken && !d.cfg.isSet(path)
+	})
 }
 
 // full reports whether further problems are only counted, so that no more effort is due.
@@ -135,8 +149,13 @@ func (d *decoder) attribute(a *hclsyntax.Attribute, blk *Block, path string, dst
 	if s.Missing != "" || missing != "" {
 		return // whatever its value is, it has no effect
 	}
+	if d.misread[a.Expr.Range().End.Byte] {
+		d.faulty[full] = true
+		return
+	}
 	if f != nil {
 		d.fault(full, f)
+		d.faulty[full] = true
 		return
 	}
 	v, faults := s.decode(l, d.dir)
@@ -146,6 +165,7 @@ func (d *decoder) attribute(a *hclsyntax.Attribute, blk *Block, path string, dst
 		}
 		d.fault(full, f)
 	}
+	d.faulty[full] = v == nil
 	if v == nil || !dst.IsValid() {
 		return
 	}

@@ -38,7 +38,7 @@ func (ed *editor) parse() error {
 		return d.problems.Err()
 	}
 	ed.body = body
-	if d.diagnostics(diags, body) {
+	if d.diagnostics(diags, body); d.broken {
 		return d.problems.Err()
 	}
 	return nil

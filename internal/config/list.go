@@ -72,6 +72,9 @@ func entries[T comparable](l literal, collect func(*fault) bool, decode func(lit
 	var out []T
 	seen := make(map[T]bool)
 	for _, x := range l.items {
+		if !collect(x.bad) {
+			continue
+		}
 		v, f := decode(x)
 		if !collect(f) {
 			continue

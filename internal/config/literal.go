@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -28,6 +29,7 @@ type literal struct {
 	n     int64
 	s     string
 	items []literal
+	bad   *fault // of an entry: why it is no literal
 	text  string // as written
 	rng   hcl.Range
 }
@@ -47,7 +49,8 @@ func (l *literal) fault(message, suggest string) *fault {
 
 const onlyLiterals = "only literal values can stand here: no variables, functions, templates or expressions"
 
-// evalLiteral turns an expression into a literal. src is what the expression was parsed from.
+// evalLiteral turns an expression into a literal. src is what the expression was parsed from. What is
+// wrong with the entries of a list stands in them.
 func evalLiteral(src []byte, e hclsyntax.Expression) (literal, *fault) {
 	l := literal{rng: e.Range(), text: sourceText(src, e.Range())}
 	switch e := e.(type) {
@@ -62,9 +65,7 @@ func evalLiteral(src []byte, e hclsyntax.Expression) (literal, *fault) {
 		l.kind = litList
 		for _, x := range e.Exprs {
 			item, f := evalLiteral(src, x)
-			if f != nil {
-				return l, f
-			}
+			item.bad = f
 			l.items = append(l.items, item)
 		}
 		return l, nil
@@ -135,7 +136,18 @@ func parseLiteral(text string) (literal, *fault) {
 	if diags.HasErrors() {
 		return whole, whole.fault("not a value: "+diagText(diags[0]), "")
 	}
-	return evalLiteral(src, e)
+	l, f := evalLiteral(src, e)
+	return l, cmp.Or(f, l.firstBad())
+}
+
+// firstBad returns what is wrong with the first entry that is no literal, in lists within the list too.
+func (l *literal) firstBad() *fault {
+	for i := range l.items {
+		if f := cmp.Or(l.items[i].bad, l.items[i].firstBad()); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // sourceText returns what stands at rng, on one line and shortened.

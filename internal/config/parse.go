@@ -23,6 +23,16 @@ var utf8BOM = []byte("\xef\xbb\xbf")
 // Config is nil. filename stands in messages, and relative paths in the file start at its
 // folder; with "" they are left as they are. Parse reads nothing but src and never panics.
 func Parse(src []byte, filename string) (*Config, Problems) {
+	cfg, problems := Draft(src, filename)
+	if problems.HasErrors() {
+		return nil, problems
+	}
+	return cfg, problems
+}
+
+// Draft is Parse, but returns what could be read of a file in error too, with defaults for the rest: to
+// look for further errors, never to run with. It is nil when nothing could be read.
+func Draft(src []byte, filename string) (*Config, Problems) {
 	d := newDecoder(filename)
 	if m := unreadable(src); m != "" {
 		d.add(Problem{Message: m})
@@ -40,20 +50,14 @@ func Parse(src []byte, filename string) (*Config, Problems) {
 		d.add(Problem{Message: "the file cannot be read"})
 		return nil, d.problems
 	}
-	broken := d.diagnostics(diags, body)
+	d.diagnostics(diags, body)
 	d.versioned = body.Attributes["version"] != nil
 	d.cfg = &Config{file: filename, origins: make(map[string]Origin)}
 	v := reflect.ValueOf(d.cfg).Elem()
 	applyDefaults(&d.root, v)
 	d.body(body, &d.root, "", v, "")
-	if !broken {
-		d.finish()
-	}
-	problems := d.sorted()
-	if problems.HasErrors() {
-		return nil, problems
-	}
-	return d.cfg, problems
+	d.finish()
+	return d.cfg, d.sorted()
 }
 
 // Load reads the file at path. The error is of reading the file; what is wrong in it are
@@ -141,9 +145,9 @@ func guard(tokens hclsyntax.Tokens) *fault {
 	return nil
 }
 
-// diagnostics turns what the parser complains of into problems. It reports whether the file is
-// broken in a way that leaves settings unread.
-func (d *decoder) diagnostics(diags hcl.Diagnostics, body *hclsyntax.Body) (broken bool) {
+// diagnostics turns what the parser complains of into problems, and notes whether the file is broken in a
+// way that leaves settings unread.
+func (d *decoder) diagnostics(diags hcl.Diagnostics, body *hclsyntax.Body) {
 	for _, diag := range diags {
 		if diag.Severity != hcl.DiagError {
 			continue
@@ -154,24 +158,69 @@ func (d *decoder) diagnostics(diags hcl.Diagnostics, body *hclsyntax.Body) (brok
 			p.Path = pathAt(body, "", diag.Subject.Start)
 		}
 		if diag.Summary == "Attribute redefined" && diag.Subject != nil {
-			name := ""
-			if diag.Subject.CanSliceBytes(d.src) {
-				name = string(diag.Subject.SliceBytes(d.src))
-			}
-			p.Path = joinPath(p.Path, shorten(name))
-			p.Message = "is set a second time; a setting stands once"
-			if first := attributeIn(body, diag.Subject.Start, name); first != nil {
-				p.Message += fmt.Sprintf(", and line %d has it already", first.NameRange.Start.Line)
-			}
-		} else {
-			broken = true
-			if d.brokenAt == 0 || p.Line < d.brokenAt {
-				d.brokenAt = p.Line
-			}
+			d.add(d.redefined(p, diag.Subject, body))
+			continue
+		}
+		unclosed := p.Message == closeText
+		if unclosed && d.unclosed {
+			continue // a text without end reaches over all lines that follow
+		}
+		d.unclosed = d.unclosed || unclosed
+		d.broken = true
+		if d.brokenAt == 0 || p.Line < d.brokenAt {
+			d.brokenAt = p.Line
+		}
+		if diag.Subject != nil && !d.full() && (diag.Summary == "Missing newline after argument" || diag.Summary == "Missing item separator") {
+			p = d.bareUnit(p, diag.Subject.Start, body)
 		}
 		d.add(p)
 	}
-	return broken
+}
+
+// redefined tells of a setting that stands twice in a block.
+func (d *decoder) redefined(p Problem, at *hcl.Range, body *hclsyntax.Body) Problem {
+	name := ""
+	if at.CanSliceBytes(d.src) {
+		name = string(at.SliceBytes(d.src))
+	}
+	p.Path = joinPath(p.Path, shorten(name))
+	p.Message = "is set a second time; a setting stands once"
+	if first := bodyAt(body, at.Start).Attributes[name]; first != nil {
+		p.Message += fmt.Sprintf(", and line %d has it already", first.NameRange.Start.Line)
+	}
+	return p
+}
+
+// bareUnit tells of a size or time without quotes (20MB, 10 m), which the parser takes for a number with
+// something behind it at pos. Any other problem it returns as it is.
+func (d *decoder) bareUnit(p Problem, pos hcl.Pos, body *hclsyntax.Body) Problem {
+	before := bytes.TrimRight(d.src[:pos.Byte], " \t")
+	number := before[len(bytes.TrimRight(before, "0123456789")):]
+	rest := d.src[pos.Byte:]
+	unit := rest[:len(rest)-len(bytes.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"))]
+	text := string(number) + string(unit)
+	_, size := parseSize(strings.ToUpper(text))
+	_, time := parseSeconds(text)
+	if len(number) == 0 || len(unit) == 0 || !size && !time {
+		return p
+	}
+	if size {
+		text = strings.ToUpper(text)
+	}
+	d.misread[len(before)] = true
+	start, name := -1, ""
+	for n, a := range bodyAt(body, pos).Attributes {
+		if at := a.NameRange.Start.Byte; start < at && at < pos.Byte {
+			start, name = at, n
+		}
+	}
+	if start >= 0 {
+		p.Path = joinPath(p.Path, shorten(name))
+	}
+	p.Column -= pos.Byte - len(before) + len(number) // all ASCII
+	p.Value, p.Suggest = string(number)+string(unit), quote(text)
+	p.Message = "a value with a unit is a text, and needs quotes"
+	return p
 }
 
 // diagText is what the parser says, with a hint where its words do not help.
@@ -255,9 +304,10 @@ func rawPath(path string, b *hclsyntax.Block) string {
 	return labelPath(path, &Block{Name: shorten(b.Type), Label: "any"}, shorten(b.Labels[0]))
 }
 
-func attributeIn(body *hclsyntax.Body, pos hcl.Pos, name string) *hclsyntax.Attribute {
+// bodyAt returns the innermost body that pos is in.
+func bodyAt(body *hclsyntax.Body, pos hcl.Pos) *hclsyntax.Body {
 	for b := innermost(body, pos); b != nil; b = innermost(body, pos) {
 		body = b.Body
 	}
-	return body.Attributes[name]
+	return body
 }

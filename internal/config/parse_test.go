@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -310,5 +311,71 @@ func TestManyBlocks(t *testing.T) {
 	}
 	if got := len(mustParse(t, inServer(b.String())).Server("default").Domains); got != n {
 		t.Errorf("%d domains, want %d", got, n)
+	}
+}
+
+// TestAllAtOnce: an error hides no other one, be it of the syntax, in a list or between two settings.
+func TestAllAtOnce(t *testing.T) {
+	const src = `version = 1
+virtual_server "default" {
+  messages {
+    max_size = 20MB
+    max_recipients = -7
+  }
+  connections {
+    outbound_limit = 10
+    outbound_per_domain = 100
+  }
+  folders {
+    drop = "/srv/mail"
+    queue = "/srv/mail/queue"
+  }
+  domain "a.example" {
+    kind = "default"
+  }
+  domain "b.example" {
+    kind = "default"
+  }
+  access {
+    require_tls = true
+    relay {
+      list = ["10.0.0.0/33", "10.0.0.5/8", 5, null, word, "10.0.0.0/8"]
+    }
+  }
+}
+`
+	told := func(problems Problems) (out []string) {
+		for _, p := range problems.Errors() {
+			out = append(out, fmt.Sprintf("%d %s %s", p.Line, strings.TrimPrefix(p.Path, "virtual_server.default."), p.Value))
+		}
+		return out
+	}
+	want := []string{
+		"4 messages.max_size 20MB",
+		"5 messages.max_recipients -7",
+		"9 connections.outbound_per_domain 100",
+		`12 folders.drop "/srv/mail"`,
+		`19 domain["b.example"].kind "default"`,
+		`24 access.relay.list "10.0.0.0/33"`,
+		`24 access.relay.list "10.0.0.5/8"`,
+		"24 access.relay.list 5",
+		"24 access.relay.list null",
+		"24 access.relay.list word",
+	}
+	cfg, problems := Draft([]byte(src), "")
+	if got := told(problems); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\n%s", strings.Join(got, "\n"), problems)
+	}
+	if cfg == nil || cfg.Server(defaultServer).Connections.OutboundPerDomain != 100 {
+		t.Error("the draft has not what was read")
+	}
+	if c, _ := Parse([]byte(src), ""); c != nil {
+		t.Error("a file in error is a configuration")
+	}
+	// What is not there is told only when the whole file could be read: no certificate.
+	want = slices.Insert(want[1:], 4, "22 access.require_tls true")
+	_, problems = Parse([]byte(strings.Replace(src, "20MB", `"20MB"`, 1)), "")
+	if got := told(problems); !slices.Equal(got, want) {
+		t.Errorf("in one piece, got\n%s\n%s", strings.Join(got, "\n"), problems)
 	}
 }
