@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -32,6 +33,7 @@ const (
 	ExitNotRunning = 4 // the service does not answer
 	ExitForbidden  = 5 // the account may not do that
 	ExitNotFound   = 6 // no such message or setting, or nothing matched
+	ExitChanged    = 7 // the file was changed by somebody else meanwhile; nothing was written
 )
 
 // Streams are what a command reads and writes besides files.
@@ -112,14 +114,22 @@ func Main(ctx context.Context, args []string, s Streams) (code int) {
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(s.Err, "mailroot: %v\nTry: mailroot --help\n", err)
-		return ExitUsage
+		e := &env{Streams: s, json: wantsJSON(args)}
+		return e.fail(&exitError{ExitUsage, fmt.Errorf("%w\nTry: mailroot --help", err)})
 	}
 	e := &env{Streams: s, ctx: ctx, configPath: c.Config, socket: c.Socket, json: c.JSON}
 	if err := k.Run(e); err != nil {
 		return e.fail(err)
 	}
 	return ExitOK
+}
+
+// wantsJSON finds --json among arguments that are wrong otherwise.
+func wantsJSON(args []string) bool {
+	if i := slices.Index(args, "--"); i >= 0 {
+		args = args[:i]
+	}
+	return slices.Contains(args, "--json")
 }
 
 // fail prints err and returns its exit code.
@@ -150,6 +160,8 @@ func exitCode(err error) int {
 		return ExitForbidden
 	case errors.Is(err, control.ErrNotFound):
 		return ExitNotFound
+	case errors.Is(err, config.ErrChanged):
+		return ExitChanged
 	case errors.Is(err, control.ErrInvalid):
 		return ExitUsage
 	case errors.Is(err, control.ErrBadConfig):
@@ -204,11 +216,16 @@ func (e *env) findConfig() (string, error) {
 
 // loadConfig reads and checks the configuration file. Warnings are left to the caller.
 func (e *env) loadConfig() (*config.Config, config.Problems, string, error) {
+	return e.loadBy(config.Load)
+}
+
+// loadBy is loadConfig by a load that may check more.
+func (e *env) loadBy(load func(path string) (*config.Config, config.Problems, error)) (*config.Config, config.Problems, string, error) {
 	path, err := e.findConfig()
 	if err != nil {
 		return nil, nil, "", err
 	}
-	cfg, problems, err := config.Load(path)
+	cfg, problems, err := load(path)
 	if err != nil {
 		return nil, nil, path, &exitError{configExit(err), noFile(err)}
 	}

@@ -34,7 +34,7 @@ func (c *runCommand) Run(e *env) error {
 		signal.Notify(hup, reloadSignals...)
 		defer signal.Stop(hup)
 	}
-	cfg, problems, path, err := e.loadConfig()
+	cfg, problems, path, err := e.loadBy(service.Load)
 	if err != nil {
 		return err
 	}
@@ -44,9 +44,6 @@ func (c *runCommand) Run(e *env) error {
 	}
 	for _, p := range problems.Warnings() {
 		log.Warn(p.String())
-	}
-	if err := errors.Join(service.Check(cfg)...); err != nil {
-		return &exitError{ExitConfig, err}
 	}
 	if err := prepareFolders(cfg); err != nil {
 		return err

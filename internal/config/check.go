@@ -45,8 +45,9 @@ func (d *decoder) at(severity Severity, path, message string) {
 		d.more++
 		return
 	}
-	o := d.cfg.origins[path]
-	d.add(Problem{Severity: severity, Line: o.Line, Column: o.Column, Path: path, Value: shorten(d.cfg.valueAt(path)), Message: message})
+	p := d.cfg.Problem(path, message)
+	p.Severity = severity
+	d.add(p)
 }
 
 // both names another setting with its value and place, for messages about two settings.

@@ -84,12 +84,7 @@ func (d *decoder) fault(path string, f *fault) {
 
 // sorted returns the problems in the order of the file; those without a place come last.
 func (d *decoder) sorted() Problems {
-	slices.SortStableFunc(d.problems, func(a, b Problem) int {
-		if (a.Line == 0) != (b.Line == 0) {
-			return cmp.Compare(b.Line, a.Line)
-		}
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-	})
+	d.problems.InOrder()
 	if d.more > 0 {
 		d.problems = append(d.problems, Problem{Severity: SeverityError, File: d.file,
 			Message: fmt.Sprintf("there are %d more problems", d.more)})

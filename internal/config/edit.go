@@ -65,7 +65,7 @@ func Set(src []byte, path, value string) ([]byte, error) {
 // Apply changes a configuration file and returns the new one. All that is not touched stays as
 // it is, octet by octet: comments, order, alignment, line ends, a byte order mark. The changes
 // are made one after the other and the result is checked as Parse does; when that finds an
-// error that src has not, Apply returns an *InvalidError and no file. So a file in error can be
+// error that src has not, Apply returns a *RefusedError and no file. So a file in error can be
 // mended step by step, but not one whose blocks and lists cannot be told apart. The Problems are
 // the warnings, and the errors that are left. The error wraps ErrUnknownSetting when a path leads
 // nowhere. filename is as for Parse.
@@ -90,8 +90,8 @@ func Apply(src []byte, filename string, edits ...Edit) ([]byte, Problems, error)
 	_, problems := Parse(out, filename)
 	if problems.HasErrors() {
 		_, before := Parse(src, filename)
-		if err := problems.beyond(before).Err(); err != nil {
-			return nil, nil, err
+		if added := problems.Beyond(before); len(added) > 0 {
+			return nil, nil, &RefusedError{&InvalidError{Problems: added}}
 		}
 	}
 	return out, problems, nil

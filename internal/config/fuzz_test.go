@@ -89,7 +89,7 @@ func FuzzSet(f *testing.F) {
 			return
 		}
 		after, problems := Parse(out, "")
-		if added := problems.beyond(had); len(added) > 0 {
+		if added := problems.Beyond(had); len(added) > 0 {
 			t.Fatalf("the result is wrong: %s\n%s", added, out)
 		}
 		if after == nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -106,9 +107,41 @@ type InvalidError struct{ Problems Problems }
 // Error returns all problems, one on a line.
 func (e *InvalidError) Error() string { return e.Problems.String() }
 
-// beyond returns the errors that others do not hold. Where they stand makes no difference, so
+// Problem makes an error of a setting, with its place in the file and its value.
+func (c *Config) Problem(path, message string) Problem {
+	o := c.origins[path]
+	return Problem{Severity: SeverityError, File: c.file, Line: o.Line, Column: o.Column, Path: path,
+		Value: shorten(c.valueAt(path)), Message: message}
+}
+
+// Path returns the path of a setting of the virtual server, for Problem.
+func (v *VirtualServer) Path(setting string) string { return serverPath(v.Name, setting) }
+
+// RefusedError is a change that would put errors into a file, with these errors. It is an *InvalidError
+// too, which of the file as it is stands alone.
+type RefusedError struct{ Invalid *InvalidError }
+
+// Error returns all problems, one on a line.
+func (e *RefusedError) Error() string { return e.Invalid.Error() }
+
+// Unwrap returns the *InvalidError.
+func (e *RefusedError) Unwrap() error { return e.Invalid }
+
+// InOrder sorts problems, also those of several checks of one file, by their place in it; those without a
+// place come last.
+func (ps Problems) InOrder() Problems {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		if (a.Line == 0) != (b.Line == 0) {
+			return cmp.Compare(b.Line, a.Line)
+		}
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return ps
+}
+
+// Beyond returns the errors that others do not hold. Where they stand makes no difference, so
 // that they may have moved.
-func (ps Problems) beyond(others Problems) Problems {
+func (ps Problems) Beyond(others Problems) Problems {
 	held := make(map[string]int)
 	for _, p := range others.Errors() {
 		held[p.what()]++

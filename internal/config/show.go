@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -28,14 +29,49 @@ type Origin struct {
 
 // Shown is one setting as Show tells it.
 type Shown struct {
-	Path   string `json:"path"`
-	Value  string `json:"value"` // as the file would have it; never a secret
-	Origin Origin `json:"origin"`
+	Path   string
+	Value  string // as the file would have it; never a secret
+	Origin Origin
 	// Note says what an empty value, or one that is derived, follows; or what of the value has
 	// no effect, because an engine is missing.
-	Note string `json:"note,omitempty"`
+	Note string
 	// Inactive names the engine that is missing, so that the value has no effect.
-	Inactive string `json:"inactive,omitempty"`
+	Inactive string
+}
+
+// MarshalJSON gives the value its JSON type: a number, true or false, a text (sizes and times with a unit
+// too) or a list of texts; null where there is none.
+func (s Shown) MarshalJSON() ([]byte, error) {
+	out := struct {
+		Path     string `json:"path"`
+		Value    any    `json:"value"`
+		Origin   Origin `json:"origin"`
+		Note     string `json:"note,omitempty"`
+		Inactive string `json:"inactive,omitempty"`
+	}{Path: s.Path, Origin: s.Origin, Note: s.Note, Inactive: s.Inactive}
+	if l, f := parseLiteral(s.Value); f == nil {
+		out.Value = l.json()
+	}
+	return json.Marshal(out)
+}
+
+// json returns the literal as encoding/json takes it.
+func (l *literal) json() any {
+	switch l.kind {
+	case litBool:
+		return l.b
+	case litInt:
+		return l.n
+	case litNumber:
+		return json.Number(l.text)
+	case litString:
+		return l.s
+	}
+	list := make([]any, len(l.items))
+	for i := range l.items {
+		list[i] = l.items[i].json()
+	}
+	return list
 }
 
 // Show returns all settings with their values, in the order of the schema. Settings whose

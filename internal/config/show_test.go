@@ -178,8 +178,8 @@ func TestJSON(t *testing.T) {
 		want string
 	}{
 		{problems, `[{"severity":"error","file":"a.hcl","line":2,"column":1,"path":"x","message":"there is no such setting"}]`},
-		{Show(Default())[0], `{"path":"version","value":"1","origin":{"from":"default"}}`},
-		{Show(mustParse(t, "version = 1"))[0], `{"path":"version","value":"1","origin":{"from":"file","line":1}}`},
+		{Show(Default())[0], `{"path":"version","value":1,"origin":{"from":"default"}}`},
+		{Show(mustParse(t, "version = 1"))[0], `{"path":"version","value":1,"origin":{"from":"file","line":1}}`},
 		{Change{Path: "a", Kind: Changed, Old: "1", New: "2", Restart: true}, `{"path":"a","kind":"changed","old":"1","new":"2","restart":true}`},
 	} {
 		got, err := json.Marshal(c.v)

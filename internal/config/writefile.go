@@ -46,16 +46,48 @@ const newFileMode fs.FileMode = 0o640
 // Mode and owner of the file are kept where the operating system allows it. A symbolic link is
 // followed. When WriteFile returns nil, the new file is safe on disk.
 func WriteFile(path string, old, new []byte) error {
-	target, err := followLinks(path)
+	target, unlock, err := lockFile(path)
 	if err != nil {
-		return fmt.Errorf("configuration file: %w", err)
-	}
-	dir := filepath.Dir(target)
-	unlock, err := lockDir(dir)
-	if err != nil {
-		return fmt.Errorf("configuration file %s: cannot lock its folder: %w", path, err)
+		return err
 	}
 	defer unlock()
+	return writeLocked(path, target, old, new)
+}
+
+// UpdateFile replaces a configuration file as WriteFile does by what change makes of it. Who writes by
+// UpdateFile or WriteFile at the same time waits before it reads, so that none of their changes is lost or
+// refused. When change returns what it got, or an error, nothing is written.
+func UpdateFile(path string, change func(old []byte) (new []byte, err error)) error {
+	target, unlock, err := lockFile(path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	old, err := ReadFile(path)
+	if err != nil {
+		return err
+	}
+	new, err := change(old)
+	if err != nil || bytes.Equal(old, new) {
+		return err
+	}
+	return writeLocked(path, target, old, new)
+}
+
+// lockFile keeps other writers out until unlock, and returns the file that path leads to.
+func lockFile(path string) (target string, unlock func(), err error) {
+	if target, err = followLinks(path); err != nil {
+		return "", nil, fmt.Errorf("configuration file: %w", err)
+	}
+	if unlock, err = lockDir(filepath.Dir(target)); err != nil {
+		return "", nil, fmt.Errorf("configuration file %s: cannot lock its folder: %w", path, err)
+	}
+	return target, unlock, nil
+}
+
+// writeLocked is WriteFile while the lock is held.
+func writeLocked(path, target string, old, new []byte) error {
+	dir := filepath.Dir(target)
 	mode := newFileMode
 	info, err := os.Stat(target)
 	switch {

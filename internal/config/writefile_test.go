@@ -172,3 +172,47 @@ func TestLineDiff(t *testing.T) {
 		t.Errorf("%d lines", strings.Count(got, "\n"))
 	}
 }
+
+// TestUpdateFileTogether: changes at the same time are made one after the other; none is refused. One
+// from outside, between reading and writing, wins.
+func TestUpdateFileTogether(t *testing.T) {
+	const writers = 40
+	file := filepath.Join(t.TempDir(), "mailroot.hcl")
+	if err := os.WriteFile(file, []byte("version = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			err := UpdateFile(file, func(old []byte) ([]byte, error) {
+				out, _, err := Apply(old, file, Edit{Op: OpAppend, Path: "access.relay.list", Value: fmt.Sprintf("192.0.2.%d", i)})
+				return out, err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	cfg, problems, err := Load(file)
+	if err != nil || cfg == nil || len(cfg.VirtualServers[0].Access.Relay.List) != writers {
+		t.Fatalf("%v %v", err, problems)
+	}
+	err = UpdateFile(file, func(old []byte) ([]byte, error) {
+		return []byte("version = 1\n"), os.WriteFile(file, []byte("version = 1 # by hand\n"), 0o600)
+	})
+	if src, readErr := os.ReadFile(file); !errors.Is(err, ErrChanged) || readErr != nil || string(src) != "version = 1 # by hand\n" {
+		t.Errorf("%v, %v: %s", err, readErr, src)
+	}
+	before, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := UpdateFile(file, func(old []byte) ([]byte, error) { return old, nil }); err != nil {
+		t.Error(err)
+	}
+	if after, err := os.Stat(file); err != nil || !os.SameFile(before, after) {
+		t.Errorf("what is the same is written: %v", err)
+	}
+	onlyFiles(t, filepath.Dir(file), "mailroot.hcl")
+}

@@ -224,7 +224,7 @@ func (c *Control) setBroken(err error) {
 
 // load reads the configuration file. An error in it is ErrBadConfig.
 func (c *Control) load() (*config.Config, config.Problems, error) {
-	cfg, problems, err := config.Load(c.o.ConfigPath)
+	cfg, problems, err := service.Load(c.o.ConfigPath)
 	if err == nil {
 		err = problems.Err()
 	}

@@ -22,29 +22,39 @@ const maxFile = 1 << 20 // octets; a chain has some thousand
 
 const keyEd25519 = "Ed25519"
 
+// KeyFileError is an error of the file of the private key, or of what is in it; others are of the
+// certificate or of both.
+type KeyFileError struct{ Err error }
+
+// Error returns the text of the error, which names the file.
+func (e *KeyFileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error.
+func (e *KeyFileError) Unwrap() error { return e.Err }
+
 // load reads and checks both files.
 func load(certFile, keyFile string) (*pair, error) {
-	stamps, loose, err := look(certFile, keyFile) // before reading: a change meanwhile is seen later
-	if err != nil {
-		return nil, fileError(err)
-	}
+	stamps, loose, lookErr := look(certFile, keyFile) // before reading: a change meanwhile is seen later
 	certPEM, err := readFile(certFile)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := parseChain(certFile, certPEM)
 	if err != nil {
 		return nil, err
 	}
 	keyPEM := certPEM
 	if keyFile != certFile {
 		if keyPEM, err = readFile(keyFile); err != nil {
-			return nil, err
+			return nil, &KeyFileError{err}
 		}
-	}
-	chain, err := parseChain(certFile, certPEM)
-	if err != nil {
-		return nil, err
 	}
 	key, err := parseKey(keyFile, keyPEM)
 	if err != nil {
-		return nil, err
+		return nil, &KeyFileError{err}
+	}
+	if lookErr != nil {
+		return nil, fileError(lookErr)
 	}
 	leaf := chain[0]
 	if _, err := checkKey(leaf.PublicKey); err != nil {
