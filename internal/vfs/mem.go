@@ -266,7 +266,7 @@ func (m *Mem) Stat(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{Size: int64(len(node.data)), IsDir: node.dir != nil}, nil
+	return Info{Size: int64(len(node.data)), IsDir: node.dir != nil, file: node}, nil
 }
 
 // SyncDir implements FS.

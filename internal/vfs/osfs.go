@@ -70,7 +70,7 @@ func (OS) Stat(name string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return Info{Size: fi.Size(), IsDir: fi.IsDir()}, nil
+	return Info{Size: fi.Size(), IsDir: fi.IsDir(), file: fi}, nil
 }
 
 // SyncDir implements FS.

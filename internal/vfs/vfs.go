@@ -10,6 +10,7 @@ package vfs
 import (
 	"errors"
 	"io"
+	"os"
 )
 
 // FS is a tree of files. Names are those of the operating system for OS; Mem and Inject take
@@ -69,6 +70,18 @@ type File interface {
 type Info struct {
 	Size  int64
 	IsDir bool
+
+	file any // tells files apart: an os.FileInfo, or the node of a Mem
+}
+
+// Same reports whether both tell of one file, whatever its name is by now.
+func (i Info) Same(other Info) bool {
+	a, ok := i.file.(os.FileInfo)
+	b, both := other.file.(os.FileInfo)
+	if ok && both {
+		return os.SameFile(a, b)
+	}
+	return i.file != nil && i.file == other.file
 }
 
 // Space is what is free for an unprivileged process.

@@ -77,10 +77,23 @@ func TestFiles(t *testing.T) {
 			t.Errorf("contents after Truncate %q", got)
 		}
 		info, err := fsys.Stat(name)
-		if must(t, err); info != (Info{Size: 5}) {
+		if must(t, err); info.Size != 5 || info.IsDir {
 			t.Errorf("Stat: %+v", info)
 		}
 		must(t, f.Close())
+		must(t, fsys.Rename(name, name+".moved"))
+		moved, err := fsys.Stat(name + ".moved")
+		if must(t, err); !moved.Same(info) {
+			t.Error("a file is another one under another name")
+		}
+		other, err := fsys.Create(name)
+		must(t, err)
+		must(t, other.Close())
+		another, err := fsys.Stat(name)
+		if must(t, err); another.Same(info) || (Info{}).Same(Info{}) {
+			t.Error("two files are the same")
+		}
+		must(t, fsys.Rename(name+".moved", name))
 		if _, err := f.WriteAt(b, 0); err == nil {
 			t.Error("a write to a closed file has succeeded")
 		}

@@ -16,7 +16,9 @@ type writer struct {
 	file vfs.File
 	name string // of file; "" if none is open
 	day  int64
-	size int64 // where the next octet goes
+	size int64    // where the next octet goes
+	info vfs.Info // of the file as it was opened
+	torn bool     // the last write failed and may have left a part behind size
 }
 
 // write writes b, which may span days. After an error it can be called again with the same
@@ -27,7 +29,7 @@ func (w *writer) write(b *buffer) (n int64, err error) {
 		if len(b.marks) > 1 {
 			end = b.marks[1].off
 		}
-		if w.file == nil || w.day != m.day {
+		if w.file == nil || w.day != m.day || w.changed() {
 			k, err := w.open(m.day)
 			n += k
 			if err != nil {
@@ -44,6 +46,13 @@ func (w *writer) write(b *buffer) (n int64, err error) {
 	return n, nil
 }
 
+// changed reports whether somebody has moved the file away, removed it or cut it, as rotators do, or has
+// written to it. Then it is opened anew, so that rows go on at the end that is there and none gets lost.
+func (w *writer) changed() bool {
+	info, err := w.o.FS.Stat(w.name)
+	return err != nil || !info.Same(w.info) || info.Size < w.size || info.Size > w.size && !w.torn
+}
+
 // append writes p at the end of the file. A part of a row that reached the disk before an
 // error is cut off again as far as the disk lets us.
 func (w *writer) append(p []byte) (int64, error) {
@@ -51,9 +60,10 @@ func (w *writer) append(p []byte) (int64, error) {
 		return 0, nil
 	}
 	if _, err := w.file.WriteAt(p, w.size); err != nil {
-		_ = w.file.Truncate(w.size)
+		w.torn = w.file.Truncate(w.size) != nil
 		return 0, err
 	}
+	w.torn = false
 	w.size += int64(len(p))
 	return int64(len(p)), nil
 }
@@ -79,6 +89,9 @@ func (w *writer) open(day int64) (n int64, err error) {
 		}
 	}()
 	if w.size, err = f.Size(); err != nil {
+		return 0, err
+	}
+	if w.info, err = w.o.FS.Stat(name); err != nil {
 		return 0, err
 	}
 	var head []byte

@@ -3,6 +3,7 @@ package accesslog
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -394,4 +395,69 @@ func BenchmarkRecord(b *testing.B) {
 		}
 	})
 	b.ReportMetric(float64(l.Stats().Dropped)/float64(b.N), "dropped/op")
+}
+
+// TestRotators: a file that is cut, moved away, removed or written to by another program is noticed at
+// the next write: rows go on at the end that is there, behind a header, and none is lost.
+func TestRotators(t *testing.T) {
+	base := t.TempDir()
+	at := func(name string) string { return filepath.Join(base, name) }
+	l := New(Options{FS: vfs.OS{}, Dir: base, Site: "SMTPSVC1", Computer: "HOST"})
+	write := func(arg string) {
+		t.Helper()
+		record(l, arg)
+		l.flushNow(t)
+	}
+	write("one")
+	name := filepath.Base(l.Stats().File)
+	if err := os.Truncate(at(name), 0); err != nil { // copytruncate
+		t.Fatal(err)
+	}
+	write("two")
+	if err := os.Rename(at(name), at("moved")); err != nil {
+		t.Fatal(err)
+	}
+	write("three")
+	if err := os.Remove(at(name)); err != nil {
+		t.Fatal(err)
+	}
+	write("four")
+	f, err := os.OpenFile(at(name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("#Remark: by hand\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write("five")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"moved": "# two", name: "# four # five"} {
+		b, err := os.ReadFile(at(file))
+		if got := strings.Join(args(t, string(b)), " "); err != nil || got != want || strings.Contains(string(b), "\x00") {
+			t.Errorf("%s has %s, want %s: %v", file, got, want, err)
+		}
+	}
+	if s := l.Stats(); s.Rows != 5 || s.Dropped != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// flushNow waits until all rows so far are written.
+func (l *Log) flushNow(t *testing.T) {
+	t.Helper()
+	l.signal()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		l.mu.Lock()
+		written := l.full == nil && len(l.fill.b) == 0
+		l.mu.Unlock()
+		if written {
+			return
+		}
+	}
+	t.Fatal("the rows are not written")
 }
