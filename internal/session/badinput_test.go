@@ -66,7 +66,7 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	for _, tc := range []struct{ text, verb, reason string }{
 		{"\x16\x03\x01", "xxxx", "not SMTP"},
 		{"GET / HTTP/1.1\r\n", "xxxx", "not SMTP"},
-		{"NOOP\n", "xxxx", "out of synchronisation"},
+		{"NOOP\n", "NOOP", "out of synchronisation"},
 		{"BDAT x\r\n", "BDAT", "out of synchronisation"},
 		{"BDAT 9\r\nx", "TIMEOUT", "too slow"},
 	} {

@@ -170,6 +170,10 @@ func compare(t *testing.T, c *feed, e *mail.Exchange, m *sessiontest.Memory, rep
 		if !bad {
 			t.Fatalf("refused with %d %s: %q", e.Code, e.Enhanced, c.in[c.start:])
 		}
+	case 354: // cut short
+		if done {
+			t.Fatalf("not accepted though it ended: %q", c.in[c.start:])
+		}
 	case 552: // too large, perhaps before its end
 	default:
 		t.Fatalf("%d %s for %q", e.Code, e.Enhanced, c.in[c.start:])

@@ -18,6 +18,7 @@ const maxArg = 1 << 10
 
 // next reads one command, has it handled, answers and records it.
 func (s *session) next(ctx context.Context) CloseReason {
+	s.ex.Verb = unknownVerb
 	raw, err := s.w.line()
 	switch err {
 	case nil:
@@ -46,7 +47,7 @@ func (s *session) next(ctx context.Context) CloseReason {
 		return s.answer(ctx, nil, r, in)
 	}
 	arg := string(args)
-	s.ex.Arg = arg
+	s.ex.Verb, s.ex.Arg = v.name, arg
 	if s.private = v.flags&secret != 0; s.private {
 		first, _, _ := bytes.Cut(args, []byte{' '})
 		s.ex.Arg = arg[:len(first)]
@@ -90,6 +91,9 @@ func (s *session) refuseVerb(v *verb, arg string, t text) reply {
 func (s *session) badLine(line []byte, err error) reply {
 	s.said = s.w.now
 	s.ex.Arg = ""
+	if name, _ := smtp.ParseCommand(line); s.t.find(name) != nil {
+		s.ex.Verb = s.t.find(name).name
+	}
 	if err == errEndless {
 		return reply{text: sayEndless, close: ClosedByErrors}
 	}
@@ -135,8 +139,11 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 	var err error
 	switch r.step {
 	case stepText:
-		out = s.write(r)
-		r, in, err = s.receiveText(ctx)
+		start := r
+		out = s.write(start)
+		if r, in, err = s.receiveText(ctx); err != nil {
+			s.cutShort(start, in, out)
+		}
 	case stepChunk:
 		r, in, err = s.receiveChunk(ctx, r.number, r.last)
 	case stepDiscard:
@@ -149,10 +156,6 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 	out += s.write(r)
 	code, enhanced := s.status(&r)
 	if s.o.Record != nil {
-		s.ex.Verb = unknownVerb
-		if v != nil {
-			s.ex.Verb = v.name
-		}
 		if r.record != "" {
 			s.ex.Arg = r.record
 		}
@@ -170,6 +173,15 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 		return ClosedByPolicy
 	}
 	return r.close
+}
+
+// cutShort records a DATA whose end never came: what was answered, and what of the text was taken.
+func (s *session) cutShort(start reply, in int64, out int) {
+	code, enhanced := s.status(&start)
+	said := s.said
+	s.ex.In = in
+	s.record(code, enhanced, out, "") // the row that follows tells why
+	s.said = said
 }
 
 // record gives the exchange to whoever wants it. Verb, Arg and In are set before.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -385,4 +386,37 @@ func TestNothingBeyondTheLimitF26(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRecordCutShort: the verb of a line that is no command is kept where it can be known, and a DATA
+// whose end does not come has a row, with the octets of the 354 and of the text so far.
+func TestRecordCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r sessiontest.Recorder
+		m := &sessiontest.Memory{}
+		c := sessiontest.Dial(t, &session.Options{FQDN: sessiontest.FQDN, Begin: m.Begin, Record: r.Record, IdleTimeout: time.Minute})
+		c.Expect("220 *")
+		c.Command("HELO client.example", "250 *")
+		c.Command("RCPT TO:<a\x01b@d.example>", "500 5.5.2 *")
+		c.Command("pass\x01word", "500 5.5.2 *")
+		c.Command("MAIL FROM:<a@b.example>", "250 *")
+		c.Command("RCPT TO:<c@d.example>", "250 *")
+		c.Command("DATA", "354 *")
+		c.Send("one\r\n")
+		c.Expect("421 *")
+		c.Ends(session.ClosedIdle)
+		var got []string
+		for _, e := range r.All() {
+			got = append(got, fmt.Sprintf("%s %s %d", e.Verb, e.Arg, e.Code))
+		}
+		want := []string{"HELO client.example 250", "RCPT  500", "xxxx  500", "MAIL FROM:<a@b.example> 250",
+			"RCPT TO:<c@d.example> 250", "DATA  354", "TIMEOUT client.example 421"}
+		if !slices.Equal(got, want) {
+			t.Fatalf("recorded %q", got)
+		}
+		const start = "354 Start mail input; end with <CRLF>.<CRLF>\r\n"
+		if e := r.All()[5]; e.Out != int64(len(start)) || e.In != 5 || e.Reason != "" {
+			t.Errorf("DATA: %+v", e)
+		}
+	})
 }
