@@ -29,10 +29,15 @@ func (v *Server) FQDN() string { return v.plan.Load().fqdn }
 // DefaultDomain returns the default domain in force.
 func (v *Server) DefaultDomain() string { return v.plan.Load().defaultDomain }
 
-// Warnings returns what an administrator should know about the configuration in force, about the state that
+// Warnings returns what an administrator should know about the configuration in force (where its name leads is known a
+// moment after the start), about the state that
 // was found, and of a client that sends what is too large again and again.
 func (v *Server) Warnings() []string {
-	w := append(slices.Clone(v.plan.Load().warnings), v.notices.warnings()...)
+	p := v.plan.Load()
+	w := append(slices.Clone(p.warnings), v.notices.warnings()...)
+	if name := v.ownName.warn(p.fqdn); name != "" {
+		w = append(w, name)
+	}
 	if v.freezes.trouble != "" {
 		w = append(w, v.freezes.trouble)
 	}

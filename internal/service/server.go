@@ -60,6 +60,7 @@ type Server struct {
 	endTending   context.CancelFunc // nil before start
 	tending      sync.WaitGroup
 
+	ownName  ownName
 	sessions sessions
 	notices  notices
 	conns    atomic.Uint64
@@ -75,6 +76,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
 		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(),
 	}
+	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
 	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs})
 	if err != nil {
@@ -135,6 +137,7 @@ func (v *Server) start(ctx context.Context) error {
 	v.endTending = cancel
 	v.drop.begin(0, v.plan.Load().cfg.Drop.Quota)
 	v.tending.Go(func() { v.tend(tending) })
+	v.tending.Go(func() { v.watchOwnName(tending) })
 	if err := v.pickup.Recover(ctx); err != nil {
 		v.log.Error("the pickup folder cannot be looked through; a message that was taken just before the last stop may be sent twice", "server", v.name, "error", err)
 	}
@@ -209,6 +212,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 	v.queue.Apply(v.queueSettings(c))
 	v.drop.begin(old.cfg.Drop.Quota, c.Drop.Quota)
 	v.pickup.Apply(pickupSettings(c))
+	v.ownName.look()
 	if c.Logging != old.cfg.Logging {
 		if l := v.access.Swap(nil); l != nil {
 			_ = l.Close()
