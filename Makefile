@@ -28,9 +28,9 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/mailroot ./cmd/mailroot
 
 run: build
-	@mkdir -p $(DATA)
-	@./bin/mailroot init --if-missing --loopback --data $(DATA) --out $(CONF)
-	@exec ./bin/mailroot run --config $(CONF)
+	@mkdir -p "$(DATA)"
+	@./bin/mailroot init --if-missing --loopback --data "$(DATA)" --out "$(CONF)"
+	@exec ./bin/mailroot run --config "$(CONF)"
 
 quick test soak:
 	@./test/tools/suites.sh $@

@@ -14,7 +14,7 @@ type testCommands struct {
 
 type testSend struct {
 	To      string `required:"" placeholder:"ADDRESS" help:"Recipient."`
-	From    string `placeholder:"ADDRESS" help:"Sender; the postmaster by default."`
+	From    string `placeholder:"ADDRESS" help:"Sender; the postmaster by default, <> for the null sender."`
 	Subject string `placeholder:"TEXT" help:"Subject."`
 }
 
@@ -43,7 +43,7 @@ func (c *testSend) Run(e *env) error {
 }
 
 type testRoute struct {
-	Address string `arg:"" help:"Address, or a domain alone."`
+	Address string `arg:"" help:"Address or local-part; a domain alone with a dot in it, or as @DOMAIN."`
 }
 
 // Run explains a route.

@@ -258,7 +258,7 @@ func (d *decoder) checkTLS(v *VirtualServer) {
 		case b.TLS == TLSNone && a.RequireTLS:
 			d.at(SeverityError, path, "contradicts "+d.both(require)+": no client could send mail")
 		case b.TLS == TLSStartTLS && without && d.cfg.isSet(path):
-			d.at(SeverityWarning, path, "STARTTLS is not offered without access.certificate and access.private_key")
+			d.at(SeverityWarning, path, NoSTARTTLS)
 		}
 	}
 }

@@ -379,3 +379,15 @@ virtual_server "default" {
 		t.Errorf("in one piece, got\n%s\n%s", strings.Join(got, "\n"), problems)
 	}
 }
+
+// TestForeignOctets: octets that are no UTF-8 are kept in a comment, and refused in a value.
+func TestForeignOctets(t *testing.T) {
+	const src = "version = 1 # f\xfcr uns\n"
+	out, problems, err := Apply([]byte(src), "", Edit{Op: OpSet, Path: "fqdn", Value: "relay.example.com"})
+	if err != nil || len(problems) > 0 || !bytes.HasPrefix(out, []byte(src)) {
+		t.Errorf("%v %v\n%q", err, problems, out)
+	}
+	if cfg, _ := Parse([]byte(inServer("description = \"f\xfcr\"")), ""); cfg != nil {
+		t.Error("a value that is no UTF-8 is accepted")
+	}
+}

@@ -114,6 +114,12 @@ func (c *Config) Problem(path, message string) Problem {
 		Value: shorten(c.valueAt(path)), Message: message}
 }
 
+// Sets reports whether the file sets a setting.
+func (c *Config) Sets(path string) bool { return c.isSet(path) }
+
+// NoSTARTTLS is what is said of a binding that should offer STARTTLS, while there is no certificate.
+const NoSTARTTLS = "STARTTLS is not offered without access.certificate and access.private_key"
+
 // Path returns the path of a setting of the virtual server, for Problem.
 func (v *VirtualServer) Path(setting string) string { return serverPath(v.Name, setting) }
 

@@ -9,6 +9,10 @@ func accessBlock() Block {
 				Help: "Methods that clients may use. `anonymous` alone: no authentication."},
 			{Name: "basic_requires_tls", Kind: KindBool, Default: `true`, Missing: missAuth,
 				Help: "Offer AUTH LOGIN and PLAIN only inside TLS."},
+			{Name: "integrated_requires_tls", Kind: KindBool, Default: `true`, Missing: missAuth,
+				Help: "Offer AUTH NTLM and GSSAPI only inside TLS."},
+			{Name: "require_channel_binding", Kind: KindBool, Default: `false`, Missing: missAuth,
+				Help: "Inside TLS take NTLM, GSSAPI and SCRAM only from clients that bind them to the TLS channel."},
 			{Name: "basic_domain", Kind: KindText, Default: `""`, Example: `"EXAMPLE"`, Missing: missAuth,
 				Help: "Domain added to a bare account name."},
 			{Name: "client_certificates", Kind: KindBool, Default: `false`, Missing: missAuth,
@@ -30,7 +34,7 @@ func accessBlock() Block {
 				Settings: []Setting{
 					listMode("all_except"),
 					{Name: "list", Kind: KindNetworks, Default: `[]`, Example: `["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"]`,
-						Help: "Addresses, and networks with prefix or mask."},
+						Help: "Addresses, and networks with prefix or mask. Domain names come in a later version."},
 				},
 			},
 			{
@@ -38,7 +42,7 @@ func accessBlock() Block {
 				Settings: []Setting{
 					listMode("only"),
 					{Name: "list", Kind: KindNetworks, Default: `[]`, Follows: "nobody", Example: `["192.0.2.0/24"]`,
-						Help: "Addresses, and networks with prefix or mask."},
+						Help: "Addresses, and networks with prefix or mask. Domain names come in a later version."},
 					{Name: "authenticated", Kind: KindBool, Default: `true`, Missing: missAuth,
 						Help: "Authenticated clients may relay too."},
 				},

@@ -32,22 +32,41 @@ func parseAddress(text string) (mail.Address, error) {
 	return mail.Address{Local: text[:i], Domain: text[i+1:]}, nil
 }
 
+// routeTarget reads an address, or a domain alone: @name, or a name with a dot. The domain is "" for a
+// local-part alone.
+func routeTarget(text string) (addr mail.Address, domain string, err error) {
+	if name, ok := strings.CutPrefix(text, "@"); ok && !strings.Contains(name, "@") {
+		if addr, err = parseAddress("postmaster@" + name); err != nil {
+			return addr, "", fmt.Errorf("%w: %q is not a domain", ErrInvalid, text)
+		}
+		return mail.Address{}, name, nil
+	}
+	if addr, err = parseAddress(text); err != nil {
+		return addr, "", err
+	}
+	if addr.IsBare() && strings.Contains(addr.Local, ".") {
+		return mail.Address{}, addr.Local, nil
+	}
+	return addr, addr.Domain, nil
+}
+
 // TestRoute explains where mail for an address, or a domain, would go, look-ups in DNS included. Nothing
 // is sent and no connection is made to a mail server.
 func (c *Control) TestRoute(ctx context.Context, a Actor, text string) (RouteAnswer, error) {
 	if err := a.allow("test route", RoleViewer); err != nil {
 		return RouteAnswer{}, err
 	}
-	addr, err := parseAddress(text)
+	addr, domain, err := routeTarget(text)
 	if err != nil {
 		return RouteAnswer{}, err
 	}
-	domain := addr.Domain
-	if addr.IsBare() && strings.Contains(addr.Local, ".") {
-		domain = addr.Local // "example.org": a domain is meant
-	}
 	v := c.server()
-	answer := RouteAnswer{Address: text, Steps: append(v.Routes().Explain(domain), whoMaySend(v, domain))}
+	answer := RouteAnswer{Address: text}
+	if domain == "" {
+		answer.Steps = []string{fmt.Sprintf("%s is taken for a local-part; a domain without a dot is written @%s", text, text)}
+	}
+	answer.Steps = append(answer.Steps, v.Routes().Explain(domain)...)
+	answer.Steps = append(answer.Steps, whoMaySend(v, domain))
 	if addr.Domain != "" && v.Routes().Local(domain) {
 		if d := v.Recipient(addr); !d.Allow {
 			answer.Steps = append(answer.Steps, "but this recipient is refused now: "+d.Reply.String()+" ("+d.Reason+")")
@@ -115,7 +134,11 @@ func (c *Control) TestSend(ctx context.Context, a Actor, m TestMessage) (TestSen
 		return TestSent{}, err
 	}
 	from := mail.Address{Local: "postmaster", Domain: v.DefaultDomain()}
-	if m.From != "" {
+	switch m.From {
+	case "":
+	case "<>":
+		from = mail.Address{}
+	default:
 		if from, err = parseAddress(m.From); err != nil {
 			return TestSent{}, err
 		}

@@ -22,7 +22,7 @@ func (t *Table) Explain(domain string) []string {
 		return steps
 	}
 	if norm != domain {
-		say(strconv.QuoteToASCII(domain), " is looked for as ", norm)
+		say(strconv.Quote(domain), " is looked for as ", norm)
 	}
 	switch t.local[norm] {
 	case Default:

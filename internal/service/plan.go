@@ -75,13 +75,13 @@ func (v *Server) newPlan(cfg *config.Config, c *config.VirtualServer) (*plan, er
 	p.intake = intake.New(v.intakeOptions(p))
 	p.deliver = delivery.New(v.deliveryOptions(p))
 	p.report = reportOptions(c, p.fqdn, p.defaultDomain)
-	return p, v.planSessions(p)
+	return p, v.planSessions(p, cfg)
 }
 
 // planSessions makes the options of the sessions of each binding.
-func (v *Server) planSessions(p *plan) error {
+func (v *Server) planSessions(p *plan, cfg *config.Config) error {
 	c := p.cfg
-	tlsConfig, note, err := v.inboundTLS(c)
+	tlsConfig, err := v.inboundTLS(c)
 	if err != nil {
 		return err
 	}
@@ -94,8 +94,9 @@ func (v *Server) planSessions(p *plan) error {
 		o := sessionOptions(c, b, p.fqdn)
 		if b.TLS != config.TLSNone {
 			o.TLS = tlsConfig
-			if tlsConfig == nil {
-				p.warnings = append(p.warnings, "STARTTLS is not offered on "+b.Address+": "+note)
+			// Where the file asks for it by name, its check has warned.
+			if path := c.Path("binding[\"" + b.Address + "\"]"); tlsConfig == nil && !cfg.Sets(path+".tls") {
+				p.warnings = append(p.warnings, path+": "+config.NoSTARTTLS)
 			}
 		}
 		// Who may do what is asked of the plan in force, so that a reload reaches open connections.

@@ -18,10 +18,10 @@ import (
 
 // TestMessage is a message that the service sends to itself.
 type TestMessage struct {
-	Addr     string // "127.0.0.1:25", a binding of ours
-	From, To mail.Address
-	Subject  string // no control characters
-	Text     string // lines that end in CRLF
+	Addr     string       // "127.0.0.1:25", a binding of ours
+	From, To mail.Address // From is null for the null reverse-path
+	Subject  string       // no control characters
+	Text     string       // lines that end in CRLF
 	// Implicit begins with TLS, StartTLS uses STARTTLS. The certificate is not judged: it is our own, and
 	// the address is that of this host.
 	Implicit, StartTLS bool
@@ -138,8 +138,12 @@ func (m *TestMessage) compose(fqdn string) (*mail.Envelope, memoryBody) {
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	now := time.Now()
 	id := "<test." + hex.EncodeToString(random[:]) + "@" + fqdn + ">"
+	author := m.From
+	if author.IsNull() { // From has somebody in it all the same (RFC 5322 §3.6.2)
+		author = mail.Address{Local: "postmaster", Domain: fqdn}
+	}
 	head := fmt.Sprintf("From: <%s>\r\nTo: <%s>\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n",
-		m.From, m.To, m.Subject, message.AppendDate(nil, now), id)
+		author, m.To, m.Subject, message.AppendDate(nil, now), id)
 	all := []byte(head + m.Text)
 	ascii := !bytes.ContainsFunc(all, func(r rune) bool { return r > 127 })
 	env := &mail.Envelope{

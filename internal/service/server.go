@@ -327,15 +327,15 @@ func computerName() string {
 	return strings.ToUpper(label)
 }
 
-// inboundTLS returns the TLS configuration of the bindings, or nil with the reason why there is none.
-func (v *Server) inboundTLS(c *config.VirtualServer) (*tls.Config, string, error) {
+// inboundTLS returns the TLS configuration of the bindings, or nil when there is no certificate.
+func (v *Server) inboundTLS(c *config.VirtualServer) (*tls.Config, error) {
 	if c.Access.Certificate == "" {
-		return nil, "no certificate is configured (access.certificate)", nil
+		return nil, nil
 	}
 	if err := v.keys.Load(c.Access.Certificate, c.Access.PrivateKey); err != nil {
-		return nil, "", fmt.Errorf("access.certificate, access.private_key: %w", err)
+		return nil, fmt.Errorf("access.certificate, access.private_key: %w", err)
 	}
-	return v.keys.ServerConfig(), "", nil
+	return v.keys.ServerConfig(), nil
 }
 
 // newResolver makes the resolver of a plan; a reload begins with an empty cache.

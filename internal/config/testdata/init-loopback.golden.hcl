@@ -277,6 +277,11 @@ virtual_server "default" {
   #  # (remote) The demand on TLS. "opportunistic", "required", "verified" or "off". Left out:
   #  # delivery.outbound_security.tls.
   #  tls = "required"
+  #  # (remote) Honour DANE. Follows delivery.outbound_security.dane. (Not available in this version.)
+  #  dane = true
+  #  # (remote) Honour MTA-STS. Follows delivery.outbound_security.mta_sts. (Not available in this
+  #  # version.)
+  #  mta_sts = true
   #  # (remote) Connections at the same time. Left out: connections.outbound_per_domain.
   #  max_connections = 5
   #  # (alias) Rewrite it to the default domain in From, To, Cc, Sender and Reply-To, too, as mail goes
@@ -317,6 +322,11 @@ virtual_server "default" {
     #authentication = ["anonymous"]
     # Offer AUTH LOGIN and PLAIN only inside TLS. (Not available in this version.)
     #basic_requires_tls = true
+    # Offer AUTH NTLM and GSSAPI only inside TLS. (Not available in this version.)
+    #integrated_requires_tls = true
+    # Inside TLS take NTLM, GSSAPI and SCRAM only from clients that bind them to the TLS channel.
+    # (Not available in this version.)
+    #require_channel_binding = false
     # Domain added to a bare account name. (Not available in this version.)
     #basic_domain = "EXAMPLE"
     # Client certificates authenticate. (Not available in this version.)
@@ -338,7 +348,7 @@ virtual_server "default" {
     connection_control {
       # `only`: those on the list; `all_except`: all but those on the list.
       #mode = "all_except"
-      # Addresses, and networks with prefix or mask.
+      # Addresses, and networks with prefix or mask. Domain names come in a later version.
       #list = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/32"]
     }
 
@@ -346,7 +356,8 @@ virtual_server "default" {
     relay {
       # `only`: those on the list; `all_except`: all but those on the list.
       #mode = "only"
-      # Addresses, and networks with prefix or mask. Left out: nobody.
+      # Addresses, and networks with prefix or mask. Domain names come in a later version. Left out:
+      # nobody.
       list = ["127.0.0.0/8", "::1"]
       # Authenticated clients may relay too. (Not available in this version.)
       #authenticated = true
