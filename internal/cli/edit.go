@@ -15,34 +15,14 @@ type configSet struct {
 }
 
 // Run changes settings in the file.
-func (c *configSet) Run(e *env) error {
-	edits := make([]config.Edit, len(c.Changes))
-	for i, text := range c.Changes {
-		edit, err := config.ParseEdit(text)
-		if err != nil {
-			return &exitError{ExitUsage, err}
-		}
-		edits[i] = edit
-	}
-	return e.edit(edits)
-}
+func (c *configSet) Run(e *env) error { return e.editAll(c.Changes, config.ParseEdit) }
 
 type configUnset struct {
 	Paths []string `arg:"" name:"path" help:"Settings, or blocks such as 'domain[\"example.org\"]'."`
 }
 
 // Run takes settings and blocks out of the file.
-func (c *configUnset) Run(e *env) error {
-	edits := make([]config.Edit, len(c.Paths))
-	for i, path := range c.Paths {
-		edit, err := config.EditUnset(path)
-		if err != nil {
-			return &exitError{editExit(err), err}
-		}
-		edits[i] = edit
-	}
-	return e.edit(edits)
-}
+func (c *configUnset) Run(e *env) error { return e.editAll(c.Paths, config.EditUnset) }
 
 // editExit is the exit code of a change that cannot be made.
 func editExit(err error) int {
@@ -52,15 +32,23 @@ func editExit(err error) int {
 	return ExitUsage
 }
 
-// edit changes the file if it is still as it was read, and tells what that changed.
-func (e *env) edit(edits []config.Edit) error {
+// editAll makes the changes that texts ask for, all or none.
+func (e *env) editAll(texts []string, read func(string) (config.Edit, error)) error {
+	edits := make([]config.Edit, len(texts))
+	for i, text := range texts {
+		edit, err := read(text)
+		if err != nil {
+			return &exitError{editExit(err), err}
+		}
+		edits[i] = edit
+	}
 	return e.editBy(func(*config.Config, config.Problems) ([]config.Edit, error) { return edits, nil })
 }
 
 // plan says what to change in a file. It gets nil and the reasons for a file that is in error.
 type plan func(*config.Config, config.Problems) ([]config.Edit, error)
 
-// editBy is edit with changes that depend on what the file says.
+// editBy changes the file as the plan says, if it is still as it was read, and tells what that changed.
 func (e *env) editBy(p plan) error {
 	path, err := e.findConfig()
 	if err != nil {

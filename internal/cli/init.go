@@ -64,17 +64,21 @@ func (c *initCommand) Run(e *env) error {
 		return err
 	}
 	var old []byte
-	if c.Force {
-		if old, err = config.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
+	if !c.Force {
+		_, err = os.Lstat(path) // it need not be readable
+	} else if old, err = config.ReadFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	err = config.WriteFile(path, old, src)
+	there := !c.Force && err == nil
+	if !there {
+		err = config.WriteFile(path, old, src)
+		there = !c.Force && errors.Is(err, config.ErrChanged) // since a moment ago
+	}
 	switch {
-	case errors.Is(err, config.ErrChanged) && c.IfMissing:
+	case there && c.IfMissing:
 		return nil
-	case errors.Is(err, config.ErrChanged) && !c.Force:
-		return &exitError{ExitFailed, fmt.Errorf("%s is there already; --force replaces it", path)}
+	case there:
+		return fmt.Errorf("%s is there already; --force replaces it", path)
 	case err != nil:
 		return err
 	}

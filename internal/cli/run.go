@@ -19,7 +19,7 @@ import (
 // stopGrace is how long a stop waits for what is under way.
 const stopGrace = 30 * time.Second
 
-// reloadGrace is how long it waits, before that, for a reload.
+// reloadGrace is how much of that it waits for a reload.
 const reloadGrace = 5 * time.Second
 
 type runCommand struct {
@@ -76,11 +76,11 @@ func (c *runCommand) Run(e *env) error {
 		runErr = fmt.Errorf("the control socket failed: %w", runErr)
 	}
 	log.Info("stopping")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), stopGrace)
+	defer cancel()
 	if !stopReloads() {
 		log.Warn("a reload of the configuration does not end; the service stops without it")
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), stopGrace)
-	defer cancel()
 	if err := errors.Join(runErr, svc.Stop(ctx), api.Shutdown(ctx)); err != nil {
 		return err
 	}

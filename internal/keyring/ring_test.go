@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -466,4 +467,29 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q", err)
 		}
 	})
+}
+
+// TestWhoseError: an error tells whether it is of the file of the key.
+func TestWhoseError(t *testing.T) {
+	certPEM, keyPEM, err := SelfSigned([]string{"relay.test"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key, none := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "none")
+	for name, data := range map[string][]byte{cert: certPEM, key: keyPEM} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		cert, key string
+		ofKey     bool
+	}{{none, key, false}, {none, none, false}, {cert, none, true}, {cert, cert, true}, {cert, dir, true}, {dir, key, false}} {
+		err := New().Load(c.cert, c.key)
+		var of *KeyFileError
+		if err == nil || errors.As(err, &of) != c.ofKey {
+			t.Errorf("%s, %s: %v", filepath.Base(c.cert), filepath.Base(c.key), err)
+		}
+	}
 }
