@@ -86,7 +86,9 @@ func (q *Queue) cutOff(r *run) {
 	r.unheard, r.cut, r.ending = false, true, true
 	q.unheard.remove(r)
 	q.cutting++
-	r.cancel()
+	if r.cancel != nil { // else it begins in a moment, and sees that it is cut
+		r.cancel()
+	}
 }
 
 // cutAll ends the runs that have sent nothing, when the queue stops.
