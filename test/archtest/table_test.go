@@ -30,7 +30,7 @@ var rooms = map[string]room{
 	"vfs":  {layer: words, outside: []string{"golang.org/x/sys"}},
 
 	"smtp":    {layer: grammar, outside: []string{"golang.org/x/net/idna"}},
-	"message": {layer: grammar},
+	"message": {layer: grammar, outside: []string{"golang.org/x/text"}},
 	"sasl":    {layer: grammar},
 	"dns":     {layer: grammar, outside: []string{"github.com/miekg/dns", "golang.org/x/net/dns", "golang.org/x/sys"}},
 	"config":  {layer: grammar, outside: []string{"github.com/hashicorp/hcl/v2", "github.com/zclconf/go-cty", "golang.org/x/net/idna", "golang.org/x/sys"}},
