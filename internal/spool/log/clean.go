@@ -95,7 +95,7 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		if m := s.x.find(l.id); m != nil && m.seg == l.g.key && m.off == l.off {
 			m.seg, m.off = cold.key, uint32(l.newOff)
 			m.verified = m.verified || !m.file
-			cold.place(m.length)
+			cold.place(m.id, m.length)
 			s.stats.Moved++
 			s.unplace(l.g, m.length)
 		}

@@ -141,6 +141,9 @@ func (s *Store) write(batch *commit) {
 	for c := batch; c != nil; c = c.next {
 		s.enter(g, c.off, &c.rec, c.env, true)
 	}
+	if len(g.index.ids) > s.o.indexTail {
+		s.kick()
+	}
 }
 
 // enter puts a message that is in g into the index. mu is held.
@@ -153,7 +156,7 @@ func (s *Store) enter(g *segment, off int64, r *record, env *mail.Envelope, veri
 	for i := range rcpts {
 		rcpts[i].domain = s.x.domains.take(env.Recipients[i].Addr.Domain)
 	}
-	g.place(m.length)
+	g.place(m.id, m.length)
 	if m.file {
 		s.bodyOctets += m.size
 	}

@@ -62,6 +62,7 @@ func newWorld(t testing.TB, fs vfs.FS) *world {
 		o: Options{
 			Dir: "queue", FS: fs, SegmentSize: 12 << 10, SmallMessage: 3000, CheckpointSize: 600, MaxOpenFiles: 3,
 			SyncInterval: time.Hour, // the script says when
+			indexFew:     1, indexTail: 1,
 		},
 	}
 }
@@ -418,6 +419,12 @@ func (l *ledger) compare(s *Store, killed bool) error {
 	}
 	if got := s.Stats().Messages; got != n {
 		return fmt.Errorf("%d messages are there, %d of them known", got, n)
+	}
+	// What is there is found by its index, if it has one.
+	q := spool.Query{Sender: "sender@*", Recipient: "r0@*", States: []spool.State{spool.Waiting, spool.Deferred, spool.Held, spool.Done}}
+	page, next, err := s.Search(context.Background(), q, 0, len(l.msgs)+1)
+	if err != nil || next != 0 || int64(len(page)) != n {
+		return fmt.Errorf("%d of %d messages were found, next %v, %w", len(page), n, next, err)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ const (
 	kindSegment    fileKind = 'S'
 	kindJournal    fileKind = 'J'
 	kindCheckpoint fileKind = 'C'
+	kindIndex      fileKind = 'I' // has the number and the salt of its segment
 )
 
 // fileID is what the name and the header of such a file say.
@@ -47,6 +48,8 @@ func (id fileID) name() string {
 	switch id.kind {
 	case kindSegment:
 		return fmt.Sprintf("seg-%010d-%016x.seg", id.num, id.salt)
+	case kindIndex:
+		return fmt.Sprintf("seg-%010d-%016x.idx", id.num, id.salt)
 	case kindJournal:
 		return fmt.Sprintf("state-%010d-%016x.log", id.num, id.salt)
 	}
@@ -65,7 +68,7 @@ func parseName(name string) (id fileID, ok bool) {
 		return fileID{}, false
 	}
 	id = fileID{num: uint32(num), salt: salt}
-	for _, id.kind = range []fileKind{kindSegment, kindJournal, kindCheckpoint} {
+	for _, id.kind = range []fileKind{kindSegment, kindIndex, kindJournal, kindCheckpoint} {
 		if id.name() == name {
 			return id, true
 		}

@@ -146,7 +146,7 @@ func (x *index) remove(m *message) {
 	*m = message{}
 	x.free = append(x.free, slot)
 	if len(x.byID) == 0 && x.used > 16*slabSize { // a large queue has drained: give the memory back
-		*x = index{}
+		*x = index{domains: domains{reused: x.domains.reused + 1}}
 	}
 }
 
@@ -256,6 +256,8 @@ type domains struct {
 	names []string
 	refs  []uint32
 	free  []uint32
+	// reused counts the numbers that have come to another domain.
+	reused uint64
 }
 
 func (d *domains) take(name string) uint32 {
@@ -272,6 +274,7 @@ func (d *domains) take(name string) uint32 {
 	if k := len(d.free); k > 0 {
 		id, d.free = d.free[k-1], d.free[:k-1]
 		d.names[id], d.refs[id] = name, 1
+		d.reused++
 	} else {
 		id = uint32(len(d.names))
 		d.names, d.refs = append(d.names, name), append(d.refs, 1)

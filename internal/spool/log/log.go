@@ -3,7 +3,7 @@
 //
 // # Files
 //
-// In the queue folder: segments (seg-*), one file for each large message (body-*), journals (state-*.log), checkpoints
+// In the queue folder: segments (seg-*.seg) with their indexes (seg-*.idx), one file for each large message (body-*), journals (state-*.log), checkpoints
 // (state-*.chk), lock, format, quarantine/. The state table of messages and files, and what
 // opening does for each state, is docs/decisions/0002-spool.md; in short:
 //
@@ -18,6 +18,7 @@
 //	damaged            a CRC is wrong                                    in quarantine/, counted; all others are kept
 //
 //	a file may go      when
+//	index              its segment goes
 //	segment            its last message is done (marks synced) or moved (copy synced); two may stay as spares
 //	body file          its message is done (marks synced)
 //	journal            two younger checkpoints are durable
@@ -29,13 +30,15 @@
 // write and one sync, enters them in the index, and hands the lead to the first that
 // came meanwhile (commit.go). Changes are encoded into one journal block and written without a sync
 // (journal.go). One goroutine does the rest, about once a second when there is something to do: syncs the
-// journal, takes checkpoints, moves stragglers, removes files (maintain.go).
+// journal, takes checkpoints, moves stragglers, removes files (maintain.go), and makes the indexes that a search
+// narrows by (segindex.go, columns.go, sidecar.go).
 //
 // Locks, in the order in which they may be taken: jmu (journal; whoever changes recipients holds
-// it), mu (index, segments, figures; never held during I/O). cmu guards the queue of
+// it), mu (index, segments, figures; never held during I/O). imu (indexes) comes before mu and is held with no
+// other. cmu guards the queue of
 // commits alone; leadership is what allows to append to the segment for new mail.
 //
-// The package imports spool, mail and vfs and knows nothing of schedules or next hops. Start with
+// The package imports spool, mail, message (for the words of a subject) and vfs and knows nothing of schedules or next hops. Start with
 // Open in open.go and Store.write in commit.go.
 package log
 
@@ -77,6 +80,9 @@ type Options struct {
 	CheckpointSize int64
 	// MaxOpenFiles limits how many closed segments stay open for reading. 0: 256.
 	MaxOpenFiles int
+
+	indexFew  int // a closed segment with fewer messages gets no index; 0: 64
+	indexTail int // how many messages of a segment may stay without a description; 0: 2,048
 }
 
 func (o Options) withDefaults() Options {
@@ -93,6 +99,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.SyncInterval, time.Second)
 	setDefault(&o.CheckpointSize, 16<<20)
 	setDefault(&o.MaxOpenFiles, 256)
+	setDefault(&o.indexFew, 64)
+	setDefault(&o.indexTail, 2048)
 	return o
 }
 
@@ -169,6 +177,9 @@ type Store struct {
 	spareCommits int64
 	spareSince   time.Time
 
+	imu       sync.Mutex // held by the one who reads or makes indexes
+	indexWait time.Time  // none is written before, after one could not be
+
 	wake chan struct{}
 	quit chan struct{}
 	idle chan struct{} // closed when maintain has ended
@@ -188,10 +199,10 @@ func (s *Store) Stats() spool.Stats {
 	st.Segments = len(s.segs)
 	st.Octets = s.bodyOctets
 	for _, g := range s.segs {
-		st.Octets += g.onDisk()
+		st.Octets += g.onDisk() + g.index.onDisk()
 	}
 	for _, g := range s.trash {
-		st.Octets += g.onDisk()
+		st.Octets += g.onDisk() + g.index.onDisk()
 	}
 	st.Spares = len(s.spares)
 	for _, n := range s.spares {

@@ -50,7 +50,8 @@ func (s *Store) tend() (again bool, err error) {
 	moved, merr := s.clean()
 	idle := s.sealIdle()
 	spare, serr := s.tendSpares()
-	return again || later || moved || idle || spare, errors.Join(err, rerr, merr, serr)
+	indexes := s.tendIndexes()
+	return again || later || moved || idle || spare || indexes, errors.Join(err, rerr, merr, serr)
 }
 
 // announce writes into the journal that segments are about to go, so that they are not missed.

@@ -191,6 +191,7 @@ func (s *Store) closeFiles() {
 type listing struct {
 	segs, journals, chks []fileID // by number
 	sizes                map[fileID]int64
+	indexes              []fileID
 	bodies               map[mail.QueueID]int64
 }
 
@@ -228,6 +229,9 @@ func (s *Store) list() (l listing, err error) {
 		}
 		l.sizes[id] = info.Size
 		switch id.kind {
+		case kindIndex:
+			l.indexes = append(l.indexes, id)
+			continue
 		case kindSegment:
 			l.segs = append(l.segs, id)
 		case kindJournal:

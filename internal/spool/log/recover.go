@@ -37,6 +37,7 @@ func (s *Store) recover() error {
 	r.scanSegments()
 	r.replay()
 	r.settle()
+	r.dropIndexes()
 	r.missMade()
 	r.checkBodies()
 	for text, n := range r.missing {
@@ -277,7 +278,7 @@ func (r *recovery) settle() {
 			continue
 		}
 		if g := r.segs[m.seg]; g != nil {
-			g.place(m.length)
+			g.place(m.id, m.length)
 		}
 		if m.file {
 			r.bodyOctets += m.size

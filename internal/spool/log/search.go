@@ -1,7 +1,6 @@
 package log
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -68,20 +67,13 @@ func (s *Store) waitingAtOpening() (ids []mail.QueueID) {
 	return ids
 }
 
-// maxExamined is how many envelopes one Search or one step of Change reads at most.
-const maxExamined = 4096
-
-// Search implements spool.Store. Ids, times, domains and states are looked at in memory, the
-// rest in the envelopes of those messages that are left.
+// Search implements spool.Store. Ids, times, sizes, domains and states are looked at in memory; the rest is narrowed by
+// the indexes beside the segments and decided by the envelope and the last replies.
 func (s *Store) Search(ctx context.Context, q spool.Query, before spool.Cursor, n int) ([]spool.Entry, spool.Cursor, error) {
 	if n <= 0 {
 		n = 100
 	}
-	look := n
-	if q.NeedsEnvelope() {
-		look = max(n, maxExamined)
-	}
-	ids, err := s.candidates(ctx, &q, before, look)
+	ids, rest, err := s.candidates(ctx, &q, before, n)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -93,17 +85,14 @@ func (s *Store) Search(ctx context.Context, q spool.Query, before spool.Cursor, 
 		if err != nil {
 			return out, 0, err
 		}
-		if !ok {
-			continue
+		if ok {
+			out = append(out, e)
 		}
-		if out = append(out, e); len(out) == n && (i+1 < len(ids) || len(ids) == look) {
+		if (len(out) == n || i+1 >= maxExamined) && i+1 < len(ids) {
 			return out, id, nil
 		}
 	}
-	if len(ids) < look { // there are no more
-		return out, 0, nil
-	}
-	return out, ids[len(ids)-1], nil
+	return out, rest, nil
 }
 
 // entry reads a candidate; ok is false if it does not match, or is gone.
@@ -122,8 +111,10 @@ func (s *Store) entry(ctx context.Context, q *spool.Query, id mail.QueueID, n *n
 	if err != nil || !slices.ContainsFunc(status, match) {
 		return e, false, err
 	}
-	if status, err = s.status(ctx, id, n); errors.Is(err, spool.ErrNotFound) {
-		return e, false, nil
+	if q.Reply == "" { // else they have their replies
+		if status, err = s.status(ctx, id, n); errors.Is(err, spool.ErrNotFound) {
+			return e, false, nil
+		}
 	}
 	return spool.Entry{Envelope: env, Recipients: status}, err == nil, err
 }
@@ -142,84 +133,6 @@ func (s *Store) statusFor(ctx context.Context, q *spool.Query, id mail.QueueID, 
 	return status, err
 }
 
-// candidates returns up to n ids below before, the largest first, that match as far as the index knows.
-func (s *Store) candidates(ctx context.Context, q *spool.Query, before mail.QueueID, n int) ([]mail.QueueID, error) {
-	f := filter{q: q, before: before, domains: map[uint32]bool{}, keep: n}
-	if len(q.IDs) > 0 {
-		s.mu.Lock()
-		for _, id := range q.IDs {
-			if m := s.x.find(id); m != nil && f.match(&s.x, m) {
-				f.ids = append(f.ids, id)
-			}
-		}
-		s.mu.Unlock()
-		slices.Sort(f.ids)
-		f.ids = slices.Compact(f.ids)
-		return f.largest(), ctx.Err()
-	}
-	for i := 0; s.eachSlab(i, func(slab []message) {
-		clear(f.domains) // the numbers may have come to other domains
-		for k := range slab {
-			if m := &slab[k]; m.id != 0 && f.match(&s.x, m) {
-				f.add(m.id)
-			}
-		}
-	}); i++ {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return f.largest(), ctx.Err()
-}
-
-// filter collects the ids of messages that match as far as the index knows.
-type filter struct {
-	q       *spool.Query
-	before  mail.QueueID
-	domains map[uint32]bool // those that were compared
-	keep    int
-	ids     []mail.QueueID
-	least   mail.QueueID // none below it is wanted any more
-}
-
-func (f *filter) match(x *index, m *message) bool {
-	if f.before != 0 && m.id >= f.before || m.id < f.least || !f.q.MatchArrived(fromMillis(m.arrived)) {
-		return false
-	}
-	for _, r := range x.recipients(m) {
-		if f.q.MatchState(r.state()) && f.matchDomain(x, r.domain) {
-			return true
-		}
-	}
-	return false
-}
-
-func (f *filter) matchDomain(x *index, d uint32) bool {
-	if f.q.Domain == "" {
-		return true
-	}
-	ok, known := f.domains[d]
-	if !known {
-		ok = spool.Match(f.q.Domain, x.domains.names[d])
-		f.domains[d] = ok
-	}
-	return ok
-}
-
-// add keeps id. When twice as many have come as are wanted, the smaller half goes.
-func (f *filter) add(id mail.QueueID) {
-	if f.ids = append(f.ids, id); len(f.ids) >= 2*f.keep+64 {
-		f.ids = f.largest()
-		f.least = f.ids[len(f.ids)-1]
-	}
-}
-
-// largest returns the keep largest ids, the largest first.
-func (f *filter) largest() []mail.QueueID {
-	slices.SortFunc(f.ids, func(a, b mail.QueueID) int { return cmp.Compare(b, a) })
-	return f.ids[:min(f.keep, len(f.ids))]
-}
-
 // Change implements spool.Store.
 func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action) (touched int, err error) {
 	if a.Kind < spool.Delete || a.Kind > spool.Reroute || len(a.Route) > mail.MaxRoute {
@@ -230,7 +143,7 @@ func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action)
 		return 0, nil
 	}
 	for before := mail.QueueID(0); ; {
-		ids, err := s.candidates(ctx, &q, before, maxExamined)
+		ids, rest, err := s.candidates(ctx, &q, before, maxExamined)
 		if err != nil {
 			return touched, err
 		}
@@ -241,16 +154,15 @@ func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action)
 				return touched, err
 			}
 		}
-		if len(ids) < maxExamined {
+		if before = rest; rest == 0 {
 			return touched, nil
 		}
-		before = ids[len(ids)-1]
 	}
 }
 
 func isZero(q *spool.Query) bool {
 	return len(q.IDs) == 0 && len(q.States) == 0 && q.Before.IsZero() && q.After.IsZero() &&
-		q.Domain == "" && !q.NeedsEnvelope()
+		q.Domain == "" && q.Reply == "" && q.Larger == 0 && q.Smaller == 0 && !q.NeedsEnvelope()
 }
 
 // changeSome does the action to the recipients of these messages that match.

@@ -28,6 +28,8 @@ type segment struct {
 	// again, if not 0, is where the next opening has to look again: something there could not be read,
 	// or not be put into quarantine. The file stays until then.
 	again int64
+
+	index segIndex
 }
 
 // onDisk is what the file takes.
@@ -55,7 +57,7 @@ func (g *segment) covered() int64 {
 // newSegment makes a segment with the next number; its name is durable.
 func (s *Store) newSegment() (*segment, error) {
 	s.mu.Lock()
-	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, key: s.nextSeg, size: headerSize}
+	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, key: s.nextSeg, size: headerSize, index: segIndex{listed: true}}
 	s.nextSeg++ // also if it fails: a part of the file may be there
 	// It must be known before the file is: what a checkpoint does not list and is older is removed.
 	s.segs[g.key] = g
@@ -115,10 +117,13 @@ func (s *Store) seal(g *segment) {
 	s.trashIfEmpty(g)
 }
 
-// place counts a record of that length as living in g, unplace takes it back. mu is held.
-func (g *segment) place(length uint32) {
+// place counts a record as living in g, unplace takes it back. mu is held.
+func (g *segment) place(id mail.QueueID, length uint32) {
 	g.live++
 	g.octets += int64(length)
+	if g.index.listed {
+		g.index.ids = append(g.index.ids, id)
+	}
 }
 
 func (s *Store) unplace(g *segment, length uint32) {
@@ -187,6 +192,7 @@ func (s *Store) unpin(g *segment) {
 	s.mu.Lock()
 	g.pins--
 	last := g.gone && g.pins == 0
+	s.closeIdle(nil) // it may be what many were open for
 	s.mu.Unlock()
 	if last {
 		s.kick()

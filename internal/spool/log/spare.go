@@ -25,6 +25,11 @@ func (s *Store) takeSpare() (name string, size int64) {
 // spareOrRemove does away with the file of a segment that is empty: it becomes a spare, if one is wanted and
 // the file is of use, or is removed.
 func (s *Store) spareOrRemove(g *segment) error {
+	if g.index.file != nil {
+		if err := s.removeFile(indexID(g.id).name()); err != nil {
+			return err
+		}
+	}
 	size := g.onDisk()
 	s.mu.Lock()
 	keep := len(s.spares) < maxSpares && size >= s.o.SegmentSize && size <= 2*s.o.SegmentSize && !g.dead

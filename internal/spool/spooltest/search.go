@@ -57,14 +57,32 @@ func (f *fixture) corpus() map[string]mail.QueueID {
 	return ids
 }
 
+type searchTest struct {
+	name string
+	q    spool.Query
+	want []string // newest first
+}
+
+// searchAll runs the tests, again after the store was opened anew.
+func (f *fixture) searchAll(tests []searchTest, ids map[string]mail.QueueID) {
+	f.Helper()
+	for range 2 {
+		for _, tt := range tests {
+			var want []mail.QueueID
+			for _, w := range tt.want {
+				want = append(want, ids[w])
+			}
+			f.equal(tt.name, f.find(tt.q, 0), want)
+			f.equal(tt.name+", one a page", f.find(tt.q, 1), want)
+		}
+		f.reopen()
+	}
+}
+
 func testSearch(t *testing.T, f *fixture) {
 	ids := f.corpus()
 	now := time.Now()
-	tests := []struct {
-		name string
-		q    spool.Query
-		want []string // newest first
-	}{
+	tests := []searchTest{
 		{"all", spool.Query{}, []string{"deferred", "held", "null", "old"}},
 		{"id", spool.Query{IDs: []mail.QueueID{ids["null"], ids["old"], 1, ids["null"]}}, []string{"null", "old"}},
 		{"sender", spool.Query{Sender: "SHOP@example.com"}, []string{"deferred", "held"}},
@@ -88,17 +106,7 @@ func testSearch(t *testing.T, f *fixture) {
 		{"all at once", spool.Query{Account: "web", Sender: "news@*", Domain: "example.net", Recipient: "otto@*"}, []string{"old"}},
 		{"recipient and domain of different recipients", spool.Query{Recipient: "anna@*", Domain: "example.net"}, nil},
 	}
-	for range 2 {
-		for _, tt := range tests {
-			var want []mail.QueueID
-			for _, w := range tt.want {
-				want = append(want, ids[w])
-			}
-			f.equal(tt.name, f.find(tt.q, 0), want)
-			f.equal(tt.name+", one a page", f.find(tt.q, 1), want)
-		}
-		f.reopen()
-	}
+	f.searchAll(tests, ids)
 	page, _, err := f.Search(background, spool.Query{IDs: []mail.QueueID{ids["deferred"]}}, 0, 0)
 	f.must(err)
 	f.equal("recipients", page[0].Recipients, f.status(ids["deferred"]))
@@ -109,6 +117,65 @@ func testSearch(t *testing.T, f *fixture) {
 	if _, _, err := f.Search(ctx, spool.Query{Sender: "x@*"}, 0, 0); err == nil {
 		t.Error("a search whose context is done has succeeded")
 	}
+}
+
+// testSearchTexts is for what messages and replies say, and for sizes.
+func testSearchTexts(t *testing.T, f *fixture) {
+	put := func(size int, id, subject string, rcpts ...string) mail.QueueID {
+		env := Envelope("shop@example.com", rcpts...)
+		env.Content = mail.Content{Size: int64(size), MessageID: id, Subject: subject}
+		return f.put(Message(1, size), env)
+	}
+	ids := map[string]mail.QueueID{
+		"old":      put(1000, "<17.W@Example.com>", "Weekly *NEWS*", "anna@example.org", "otto@example.net"),
+		"word":     put(20, "<word@example.com>", "=?iso-8859-1?q?Unzustellbar:_Gr=FC=DFe?=", "anna@example.org"),
+		"utf8":     put(3, "<utf8@example.com>", "Grüße aus Köln", "max@sub.example.org"),
+		"deferred": put(4, "no brackets", "Gr\xfc\xdfe", "anna@example.org", "done@example.test", "otto@example.net"),
+	}
+	deferred := func(id string, rcpt int, r mail.Reply) mail.Change {
+		return mail.Change{ID: ids[id], Rcpt: rcpt, Kind: mail.ChangeDefer, Attempts: 1, Reply: r, Host: "mx"}
+	}
+	f.report(
+		deferred("deferred", 0, mail.NewReply(450, mail.EnhancedCode{}, "later")),
+		mail.Change{ID: ids["deferred"], Rcpt: 1, Kind: mail.ChangeDone},
+		deferred("deferred", 2, mail.NewReply(451, mail.Enhanced(4, 7, 1), "Greylisted,\nTry Again")),
+		deferred("old", 1, mail.NewReply(451, mail.Enhanced(4, 7, 1), "Greylisted")),
+	)
+	tests := []searchTest{
+		{"subject", spool.Query{Subject: "weekly *"}, []string{"old"}},
+		{"not the whole subject", spool.Query{Subject: "Weekly"}, nil},
+		{"a subject in UTF-8, in an encoded-word and in Windows-1252", spool.Query{Subject: "*grüße*"}, []string{"deferred", "utf8", "word"}},
+		{"a subject as it was sent", spool.Query{Subject: "=?ISO-8859-1?*"}, []string{"word"}},
+		{"only ASCII case is folded", spool.Query{Subject: "*GRÜßE*"}, nil},
+		{"Message-ID", spool.Query{MessageID: "<17.w@example.COM>"}, []string{"old"}},
+		{"Message-ID without brackets", spool.Query{MessageID: "17.w@example.com"}, []string{"old"}},
+		{"a part of a Message-ID", spool.Query{MessageID: "*@example.com"}, []string{"utf8", "word", "old"}},
+		{"a Message-ID that has no brackets", spool.Query{MessageID: "no *s"}, []string{"deferred"}},
+		{"reply", spool.Query{Reply: "greylisted"}, []string{"old"}},
+		{"a part of a reply", spool.Query{Reply: "*TED*"}, []string{"deferred", "old"}},
+		{"a part of a later line", spool.Query{Reply: "*try again"}, []string{"deferred"}},
+		{"a reply with its codes", spool.Query{Reply: "451 4.7.1 *"}, []string{"deferred", "old"}},
+		{"lines joined", spool.Query{Reply: "* / try*"}, []string{"deferred"}},
+		{"any reply", spool.Query{Reply: "*"}, []string{"deferred", "old"}},
+		{"reply and recipient of different recipients", spool.Query{Reply: "later", Recipient: "otto@*"}, nil},
+		{"reply and domain of one recipient", spool.Query{Reply: "grey*", Domain: "example.net"}, []string{"deferred", "old"}},
+		{"reply and state", spool.Query{Reply: "*", States: []spool.State{spool.Waiting}}, nil},
+		{"larger", spool.Query{Larger: 19}, []string{"word", "old"}},
+		{"larger is more", spool.Query{Larger: 20}, []string{"old"}},
+		{"smaller is fewer", spool.Query{Smaller: 20}, []string{"deferred", "utf8"}},
+		{"between", spool.Query{Larger: 3, Smaller: 1000}, []string{"deferred", "word"}},
+		{"all of it", spool.Query{Subject: "gr*", MessageID: "*brackets", Reply: "*list*", Larger: 3, Smaller: 5, Domain: "*.net"}, []string{"deferred"}},
+	}
+	f.searchAll(tests, ids)
+
+	n, err := f.Change(background, spool.Selection{Query: spool.Query{Reply: "*greylisted*"}}, spool.Action{Kind: spool.Hold})
+	f.must(err)
+	f.equal("held by their replies", n, 2)
+	n, err = f.Change(background, spool.Selection{Query: spool.Query{Subject: "*grüße*", Smaller: 20}}, spool.Action{Kind: spool.Delete})
+	f.must(err)
+	f.equal("deleted by subject and size", n, 3)
+	f.gone(ids["deferred"])
+	f.equal("replies of what was held", f.find(spool.Query{Reply: "*"}, 0), []mail.QueueID{ids["old"]})
 }
 
 func testSearchPages(t *testing.T, f *fixture) {

@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Open) {
 		{"Original", testOriginal},
 		{"OpenBody", testOpenBody},
 		{"Search", testSearch},
+		{"SearchTexts", testSearchTexts},
 		{"SearchPages", testSearchPages},
 		{"ChangeActions", testChangeActions},
 		{"ChangeSelection", testChangeSelection},
