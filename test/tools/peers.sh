@@ -10,6 +10,9 @@
 # missing: they start nothing. Without root they are named and the tests that need them are
 # skipped by name. npm packages go below .cache/npm.
 #
+# Mail servers that Debian lets exclude each other stay packed, below .cache/peers/deb/NAME, with all
+# that they need beyond the essential packages: the tests unpack each into a root of its own.
+#
 # Asks before it fetches anything, unless MAILROOT_FETCH says yes or no. With CI=true it does not
 # ask, and something missing is a failure.
 set -eu
@@ -17,6 +20,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 cache=$PWD/.cache
 root=$cache/peers/root
 nodemailer=8.0.9
+haraka=3.1.1
+# Earlier ones have native code, later ones ask for a newer node.
+haraka_email_message=1.3.4
 mailparser=3.14.2
 
 say() { printf 'peers: %s\n' "$*"; }
@@ -31,6 +37,7 @@ give_up() {
 # --- what is missing -------------------------------------------------------------------------
 tools=()   # packages to install
 unpack=()  # packages to unpack
+pack=()    # peers to keep packed, by name
 npm=()     # npm packages
 py=/usr/bin/python3
 
@@ -60,13 +67,36 @@ missing_unpacked() {
 	fi
 }
 
+# packed NAME: the packages of a peer that is kept apart
+packed() {
+	case $1 in
+	exim) echo exim4-daemon-light ;;
+	sendmail) echo sendmail-bin sendmail-cf m4 ;;
+	opensmtpd) echo opensmtpd ;;
+	chasquid) echo chasquid ;;
+	mono) echo mono-runtime mono-mcs libmono-system4.0-cil ;;
+	esac
+}
+# packed_at NAME: where it lies. Mono runs from wherever it is unpacked.
+packed_at() { if [ "$1" = mono ]; then echo "$cache/peers/mono"; else echo "$cache/peers/deb/$1"; fi; }
+
+missing_packed() {
+	pack=()
+	local name
+	for name in exim sendmail opensmtpd chasquid mono; do
+		[ "$(cat "$(packed_at $name)/complete" 2>/dev/null)" = "$(packed $name)" ] || pack+=("$name")
+	done
+}
+
 # All together, since npm takes away what it was not asked for.
+npm_wanted() {
+	printf '{"private":true,"dependencies":{"nodemailer":"%s","mailparser":"%s","Haraka":"%s"},"overrides":{"haraka-email-message":"%s"}}\n' \
+		$nodemailer $mailparser $haraka $haraka_email_message
+}
 missing_npm() {
 	npm=()
-	local all=("nodemailer@$nodemailer" "mailparser@$mailparser") p
-	for p in "${all[@]}"; do
-		grep -qs "\"version\": \"${p#*@}\"" "$cache/npm/node_modules/${p%@*}/package.json" || npm=("${all[@]}")
-	done
+	[ "$(cat "$cache/npm/complete" 2>/dev/null)" = "$(npm_wanted)" ] ||
+		npm=("nodemailer@$nodemailer" "mailparser@$mailparser" "Haraka@$haraka")
 }
 
 # wrap: .cache/peers/bin for PATH. Unpacked programs do not find their libraries by themselves.
@@ -89,11 +119,13 @@ wrap() {
 
 missing_tools
 missing_unpacked
+missing_packed
 missing_npm
 wrap
-[ $((${#tools[@]} + ${#unpack[@]} + ${#npm[@]})) -gt 0 ] || { say "all there"; exit 0; }
+[ $((${#tools[@]} + ${#unpack[@]} + ${#pack[@]} + ${#npm[@]})) -gt 0 ] || { say "all there"; exit 0; }
 [ ${#tools[@]} -eq 0 ] || say "to install with apt: ${tools[*]}"
 [ ${#unpack[@]} -eq 0 ] || say "to unpack below .cache/peers: ${unpack[*]}"
+for name in "${pack[@]}"; do say "to keep below .cache/peers, with what it needs: $(packed "$name")"; done
 [ ${#npm[@]} -eq 0 ] || say "to fetch from npm below .cache/npm: ${npm[*]}"
 [ "${1:-}" != -n ] || exit 0
 if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
@@ -117,7 +149,7 @@ fi
 [ "${1:-}" != -a ] || exit 0
 
 # --- apt -------------------------------------------------------------------------------------
-mkdir -p "$cache/peers/deb" "$root"
+mkdir -p "$root"
 log=$cache/peers/apt.log
 : >"$log"
 apt=(apt-get -q -o Dpkg::Use-Pty=0)
@@ -161,33 +193,67 @@ if [ ${#tools[@]} -gt 0 ]; then
 	fi
 fi
 
-fetch() { (cd "$cache/peers/deb" && "${apt[@]}" download "${all[@]}"); }
+fetched=$cache/peers/fetched
+fetch() { mkdir -p "$fetched" && (cd "$fetched" && "${apt[@]}" download "${all[@]}"); }
 simulate() { "${apt[@]}" install -s --no-install-recommends "${unpack[@]}"; }
 missing_unpacked
 if [ ${#unpack[@]} -gt 0 ]; then
 	twice simulate || { tail -5 "$log"; give_up "apt does not know: ${unpack[*]}"; }
 	# What would be installed anew beside them: the libraries among it are unpacked too.
 	mapfile -t libs < <(simulate 2>/dev/null | awk '/^Inst lib/ && $3 !~ /^\[/ { print $2 }')
-	rm -f "$cache"/peers/deb/*.deb
+	rm -rf "$fetched"
 	mapfile -t all < <(printf '%s\n' "${unpack[@]}" "${libs[@]}" | sort -u | sed '/^$/d')
 	twice fetch || { tail -5 "$log"; give_up "could not fetch: ${all[*]}"; }
-	for deb in "$cache"/peers/deb/*.deb; do dpkg -x "$deb" "$root"; done
-	rm -rf "$cache/peers/deb"
+	for deb in "$fetched"/*.deb; do dpkg -x "$deb" "$root"; done
+	rm -rf "$fetched"
 fi
+
+# What is installed here says nothing of what is installed elsewhere: as if nothing were, the packages
+# and all that they need, but not what is essential, which every Debian has.
+as_if_empty() { "${apt[@]}" install -s --no-install-recommends -o Dir::State::status=/dev/null "$@"; }
+closure() { as_if_empty "$@" 2>/dev/null | awk '/^Inst / { print $2 }' | sort -u; }
+missing_packed
+essential=
+for name in "${pack[@]}"; do
+	read -r -a wanted < <(packed "$name")
+	twice as_if_empty "${wanted[@]}" || { tail -5 "$log"; give_up "apt does not know: ${wanted[*]}"; }
+	: "${essential:=$(closure '?essential')}"
+	mapfile -t all < <(comm -13 <(echo "$essential") <(closure "${wanted[@]}"))
+	rm -rf "$fetched"
+	twice fetch || { tail -5 "$log"; give_up "could not fetch: ${all[*]}"; }
+	at=$(packed_at "$name")
+	rm -rf "$at"
+	mkdir -p "${at%/*}"
+	if [ "$name" = mono ]; then
+		mkdir "$at"
+		for deb in "$fetched"/*mono*.deb; do dpkg -x "$deb" "$at"; done
+		rm -rf "$fetched"
+	else
+		mv "$fetched" "$at"
+	fi
+	packed "$name" >"$at/complete"
+done
 rm -rf "$cache/peers/apt"
 
 # --- npm -------------------------------------------------------------------------------------
 missing_npm
 if [ ${#npm[@]} -gt 0 ] && command -v npm >/dev/null; then
+	rm -rf "$cache/npm"
 	mkdir -p "$cache/npm"
-	npm install --prefix "$cache/npm" --cache "$cache/npm/cache" --no-save --ignore-scripts --no-audit --no-fund "${npm[@]}" >>"$log" 2>&1 ||
-		{ tail -5 "$log"; say "npm could not fetch: ${npm[*]}"; }
+	npm_wanted >"$cache/npm/package.json"
+	if npm install --prefix "$cache/npm" --cache "$cache/npm/cache" --omit=optional --no-package-lock --ignore-scripts --no-audit --no-fund >>"$log" 2>&1; then
+		npm_wanted >"$cache/npm/complete"
+	else
+		tail -5 "$log"
+		say "npm could not fetch: ${npm[*]}"
+	fi
 fi
 
 wrap
 missing_tools
 missing_unpacked
+missing_packed
 missing_npm
-[ $((${#tools[@]} + ${#unpack[@]} + ${#npm[@]})) -eq 0 ] ||
-	give_up "still missing: ${tools[*]} ${unpack[*]} ${npm[*]}: tests that need them are skipped by name"
+[ $((${#tools[@]} + ${#unpack[@]} + ${#pack[@]} + ${#npm[@]})) -eq 0 ] ||
+	give_up "still missing: ${tools[*]} ${unpack[*]} ${pack[*]} ${npm[*]}: tests that need them are skipped by name"
 say "all there"
