@@ -30,8 +30,8 @@ type Options struct {
 	MaxSize   string // preferred and absolute limit of a message; "": 32 MB
 	Cert      *Certificate
 
-	// Protocol, Delivery, Connections and Server are further lines for these blocks.
-	Protocol, Delivery, Connections, Server string
+	// Protocol, Delivery, Connections, Messages and Server are further lines for these blocks.
+	Protocol, Delivery, Connections, Messages, Server string
 }
 
 // Domain is a domain block.
@@ -90,7 +90,7 @@ func (o *Options) renderConnections(p func(string, ...any)) {
 	if o.PerConnection != 0 {
 		p("    max_per_connection = %d", o.PerConnection)
 	}
-	p("  }")
+	p("%s\n  }", o.Messages)
 }
 
 func (o *Options) renderDelivery(p func(string, ...any)) {

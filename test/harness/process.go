@@ -24,22 +24,33 @@ type Process struct {
 // behind what is there already. When the test fails, the end of that file is shown.
 func spawn(tb testing.TB, log string, env []string, name string, args ...string) *Process {
 	tb.Helper()
-	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	cmd := exec.Command(name, args...)
+	ownGroup(cmd)
+	p, err := start(tb, log, env, cmd)
 	if err != nil {
-		tb.Fatal(err)
-	}
-	defer out.Close()
-	p := &Process{cmd: exec.Command(name, args...), log: log, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
-	p.cmd.Dir = filepath.Dir(log)
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	ownGroup(p.cmd)
-	if err := p.cmd.Start(); err != nil {
 		tb.Fatalf("starting %s: %v", name, err)
 	}
+	return p
+}
+
+// start is spawn for a command that is made already.
+func start(tb testing.TB, log string, env []string, cmd *exec.Cmd) (*Process, error) {
+	tb.Helper()
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	p := &Process{cmd: cmd, log: log, done: make(chan struct{})}
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Dir = filepath.Dir(log)
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
 	go func() {
-		p.err = p.cmd.Wait()
-		endGroup(p.cmd.Process.Pid) // at once, while the number cannot be another's
+		p.err = cmd.Wait()
+		endGroup(cmd.Process.Pid) // at once, while the number cannot be another's
 		close(p.done)
 	}()
 	tb.Cleanup(func() {
@@ -48,7 +59,7 @@ func spawn(tb testing.TB, log string, env []string, name string, args ...string)
 			tb.Logf("--- end of %s\n%s", log, tail(log, 6000))
 		}
 	})
-	return p
+	return p, nil
 }
 
 // PID returns the process id.

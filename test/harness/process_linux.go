@@ -11,5 +11,12 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
 }
 
+// ownRoot is ownGroup, and gives the program namespaces of its own for mounts and processes.
+func ownRoot(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID,
+	}
+}
+
 // endGroup ends what a program that has just ended left behind in its group.
 func endGroup(pid int) { _ = syscall.Kill(-pid, syscall.SIGKILL) }

@@ -204,6 +204,9 @@ func (s *Server) TryCLI(args ...string) (string, error) {
 // DropDir returns the drop directory.
 func (s *Server) DropDir() string { return filepath.Join(s.Dir, "default", "Drop") }
 
+// PickupDir returns the pickup directory.
+func (s *Server) PickupDir() string { return filepath.Join(s.Dir, "default", "Pickup") }
+
 // BadmailDir returns the badmail directory.
 func (s *Server) BadmailDir() string { return filepath.Join(s.Dir, "default", "Badmail") }
 

@@ -66,13 +66,26 @@ func Start(t testing.TB, zone string) *Server {
 	return s
 }
 
+// StartAt is Start on an address of its own, "127.1.2.3:53", for programs that know no other port.
+func StartAt(t testing.TB, addr, zone string) *Server {
+	t.Helper()
+	s, err := newAt(addr, zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
 // New is Start for those who have no test: it must be closed.
-func New(zone string) (*Server, error) {
+func New(zone string) (*Server, error) { return newAt("127.0.0.1:0", zone) }
+
+func newAt(addr, zone string) (*Server, error) {
 	s := &Server{asked: make(map[string]int)}
 	if err := s.SetZone(zone); err != nil {
 		return nil, err
 	}
-	pc, ln, err := listen()
+	pc, ln, err := listen(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +101,12 @@ func New(zone string) (*Server, error) {
 	return s, nil
 }
 
-// listen finds a port that is free for UDP and TCP.
-func listen() (net.PacketConn, net.Listener, error) {
+// listen finds a port that is free for UDP and TCP, unless the address names one.
+func listen(addr string) (net.PacketConn, net.Listener, error) {
 	var err error
 	for range 20 {
 		var ln net.Listener
-		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if ln, err = net.Listen("tcp", addr); err != nil {
 			return nil, nil, err
 		}
 		var pc net.PacketConn
