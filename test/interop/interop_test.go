@@ -23,11 +23,17 @@ type relay struct {
 
 func newRelay(t *testing.T) *relay {
 	t.Helper()
+	return newRelayWith(t, "")
+}
+
+// newRelayWith is newRelay with further lines in the block of the virtual server.
+func newRelayWith(t *testing.T, lines string) *relay {
+	t.Helper()
 	cert := harness.NewCertificate(t, "relay.test")
 	sink := harness.NewSink(t, harness.SinkOptions{})
 	return &relay{
 		Server: harness.Start(t, harness.Options{
-			Cert: cert, SmartHost: []string{sink.Route()},
+			Cert: cert, SmartHost: []string{sink.Route()}, Server: lines,
 			Bindings: []harness.Binding{{TLS: "starttls"}, {TLS: "implicit"}},
 		}),
 		sink: sink, cert: cert,
