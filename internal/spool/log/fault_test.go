@@ -104,7 +104,7 @@ func TestFaults(t *testing.T) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			hits, step := 0, 1
+			hits, tried, step := 0, 0, 1
 			if testing.Short() {
 				step = 7
 			}
@@ -112,6 +112,7 @@ func TestFaults(t *testing.T) {
 				if o := ops[from-1]; k.count == 1 && k.err(o.op, o.n) == nil {
 					continue // it would not fail
 				}
+				tried++
 				f := &faults{from: from, count: k.count, err: k.err}
 				if err := faultRun(t, f); err != nil {
 					t.Fatalf("%s: %v", f.hit, err)
@@ -120,8 +121,9 @@ func TestFaults(t *testing.T) {
 					hits++
 				}
 			}
-			if hits == 0 || step == 1 && hits < 50 {
-				t.Errorf("%d operations failed only", hits)
+			// The order of operations varies, so that another than the one that was meant may come.
+			if hits == 0 || step == 1 && (tried < 25 || hits < tried/2) {
+				t.Errorf("of %d operations %d failed only", tried, hits)
 			}
 		})
 	}
