@@ -76,7 +76,8 @@ func decodeLines(in string, repair, dots bool) (text string, bad bool) {
 		}
 		in = in[len(line)+len(end):]
 		stray := end != "" && end != "\r\n"
-		lone := line == "." && end != "" && (stray || !strings.HasSuffix(before, "\r\n"))
+		// In chunks the last line may lack its end: it gets one, so a dot is alone there too.
+		lone := line == "." && (end != "" || !dots) && (stray || !strings.HasSuffix(before, "\r\n"))
 		if stray && !repair || lone {
 			bad = true
 		}
