@@ -66,6 +66,10 @@ type Options struct {
 	// its owner's decision. RootCAs judge TLSVerified; nil there stands for the system's.
 	TLS *tls.Config
 
+	// Current, if set, returns the Deliverer whose settings are in force. A run goes over to it with its
+	// next batch, over a new connection, so that a change reaches next hops that are never without mail.
+	Current func() *Deliverer
+
 	// Record, if set, is told of each command and response; see smtpclient.Options.
 	Record func(*mail.Exchange)
 	// ConnID gives each connection its number; nil stands for a counter of the Deliverer.
@@ -133,10 +137,20 @@ func New(o Options) *Deliverer {
 // of no more use, or ctx ends, which breaks off what is under way. It holds at most one
 // connection at a time. Each batch that it took has been given back when it returns. Of a hop
 // that cannot be reached it takes one batch.
+//
+// With Options.Current each batch is delivered by the settings that are in force when it is taken.
 func (d *Deliverer) Run(ctx context.Context, hop *mail.Hop, w mail.Work) {
 	if hop.Local() {
 		d.runDrop(ctx, w)
 		return
 	}
 	d.runRemote(ctx, hop, w)
+}
+
+// current returns the Deliverer in force.
+func (d *Deliverer) current() *Deliverer {
+	if d.o.Current == nil {
+		return d
+	}
+	return d.o.Current()
 }

@@ -43,6 +43,7 @@ var dropBuffers = sync.Pool{New: func() any { return new(dropBuffer) }}
 func (d *Deliverer) runDrop(ctx context.Context, w mail.Work) {
 	r := &dropRun{d: d, w: w}
 	for b := w.Next(0); b != nil; {
+		r.d = r.d.current() // nothing is held between groups
 		b = r.group(ctx, b)
 	}
 }
@@ -54,7 +55,7 @@ func (r *dropRun) group(ctx context.Context, b *mail.Batch) *mail.Batch {
 	r.buf = dropBuffers.Get().(*dropBuffer)
 	defer dropBuffers.Put(r.buf)
 	start := time.Now()
-	for b != nil && len(r.held) < groupFiles && r.octets < groupOctets && time.Since(start) < groupTime {
+	for b != nil && len(r.held) < groupFiles && r.octets < groupOctets && time.Since(start) < groupTime && r.d == r.d.current() {
 		r.add(ctx, b)
 		if r.down || ctx.Err() != nil {
 			b = nil

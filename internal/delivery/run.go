@@ -37,10 +37,18 @@ type run struct {
 	splice []message.Splice
 }
 
+func (d *Deliverer) newRun(hop *mail.Hop, w mail.Work) *run {
+	return &run{d: d, hop: hop, find: newFinder(d, hop), connected: w.Connected}
+}
+
 func (d *Deliverer) runRemote(ctx context.Context, hop *mail.Hop, w mail.Work) {
-	r := &run{d: d, hop: hop, find: newFinder(d, hop), connected: w.Connected}
-	defer r.close()
-	for b := w.Next(0); b != nil; b = w.Next(max(d.o.Linger, 0)) {
+	r := d.newRun(hop, w)
+	defer func() { r.close() }()
+	for b := w.Next(0); b != nil; b = w.Next(max(r.d.o.Linger, 0)) {
+		if now := r.d.current(); now != r.d {
+			r.close()
+			r = now.newRun(hop, w)
+		}
 		w.Done(b, r.attempt(ctx, b))
 		if r.over(ctx) {
 			return

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 func TestRunReuse(t *testing.T) {
@@ -381,6 +382,64 @@ func TestMasquerade(t *testing.T) {
 				t.Error("the stored envelope was changed")
 			}
 		})
+	}
+}
+
+// Each batch goes out by the settings that are in force when it is taken, however long the run lasts.
+func TestSettingsOfTheNextBatch(t *testing.T) {
+	const text = "From: A <a@corp.test>\r\n\r\nx\r\n"
+	sent := func(domain string) string {
+		script := strings.ReplaceAll(good(r0), "a@example.com", "a@"+domain)
+		return strings.Replace(script, "C: x\n", "C: From: A <a@"+domain+">\nC: \nC: x\n", 1)
+	}
+	w := newWorld(t, twoMX(), map[string][]string{mx1: {
+		hello + sent("corp.test") + sent("corp.test") + bye,
+		hello + sent("one.test") + bye,
+	}})
+	var now *Deliverer
+	with := func(masquerade string) *Deliverer {
+		o := w.options()
+		o.Drop = Drop{FS: vfs.NewMem(), Dir: dropDir}
+		o.Masquerade = masquerade
+		o.IsLocal = func(d string) bool { return d == "corp.test" }
+		o.Body = func(context.Context, mail.QueueID) (Body, error) { return stored(text), nil }
+		o.Current = func() *Deliverer { return now }
+		return New(o)
+	}
+	numbered := func(id mail.QueueID) *mail.Batch {
+		b := batch(id, r0)
+		b.Env.Sender.Addr = address("a@corp.test")
+		b.Env.Content.Edits = []mail.Edit{{Offset: 9, Length: 11, Kind: mail.EditFromAddress}}
+		return b
+	}
+	first, second := with(""), with("one.test")
+	now = first
+	q := newWork(t, numbered(1), numbered(2), numbered(3))
+	feed := q.work()
+	feed.Next = func(wait time.Duration) *mail.Batch {
+		if len(q.left) == 1 {
+			now = second // while the run waits for work
+		}
+		return q.next(wait)
+	}
+	first.Run(t.Context(), mxHop("example.org"), feed)
+	for id := range mail.QueueID(3) {
+		q.expect(id+1, "delivered 250 2.0.0 by mx1.example.org")
+	}
+
+	// Into Drop, where one sync serves a group of messages.
+	now = first
+	q = newWork(t, numbered(id1), numbered(id1+1))
+	feed = q.work()
+	feed.Next = func(wait time.Duration) *mail.Batch {
+		if len(q.left) == 1 {
+			now = second
+		}
+		return q.next(wait)
+	}
+	first.Run(t.Context(), dropHop, feed)
+	if before, after := files(t, first.o.Drop.FS), files(t, second.o.Drop.FS); len(before) != 1 || len(after) != 1 {
+		t.Errorf("by the first settings %d files were written, by the second %d", len(before), len(after))
 	}
 }
 

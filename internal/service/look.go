@@ -56,7 +56,7 @@ func (v *Server) Routes() *route.Table { return v.plan.Load().table }
 // Recipient tells whether the drop folder takes mail for an address at present.
 func (v *Server) Recipient(to mail.Address) mail.Decision { return v.plan.Load().policy.Recipient(to) }
 
-// Deliverer returns the deliverer in force, to be asked, not run.
+// Deliverer returns the deliverer in force: to be asked, and for runs that go over to it.
 func (v *Server) Deliverer() *delivery.Deliverer { return v.plan.Load().deliver }
 
 // Store returns the spool.

@@ -185,6 +185,7 @@ func (v *Server) deliveryOptions(p *plan) delivery.Options {
 	o.Drop.Wrote = v.drop.add
 	o.IsLocal = p.table.Local
 	o.IsSelf = p.isSelf
+	o.Current = v.Deliverer
 	o.Dial = v.dial
 	o.Record = v.record
 	o.ConnID = v.nextConn

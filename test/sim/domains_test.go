@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -118,6 +119,28 @@ func TestMasquerade(t *testing.T) {
 		}
 		if n != 2 {
 			t.Errorf("%d reports are in Drop for Ann, want ours and theirs", n)
+		}
+		w.stop()
+		hub.close()
+	})
+}
+
+// A reload reaches connections that are never idle for long: each message goes out by the settings in force.
+func TestMasqueradeOfAReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOff(t)
+		w.start("")
+		hub := w.serve(smart, "")
+		for i, masquerade := range []string{"", "one.test", "two.test", ""} {
+			if i > 0 {
+				w.reload(map[bool]string{true: `masquerade_domain = "` + masquerade + `"`}[masquerade != ""])
+			}
+			w.talk(say{"MAIL FROM:<ann@corp.test>", "250"}, say{"RCPT TO:<x@far.test>", "250"}, say{"DATA", "354"}, say{"From: ann@corp.test\r\n\r\nx\r\n.", "250"}, say{"QUIT", "221"})
+			pass(time.Second) // the connection waits for more
+			want := "ann@" + cmp.Or(masquerade, "corp.test")
+			if got := hub.got(); len(got) != i+1 || !strings.Contains(got[i], "From: "+want+"\r\n") || !strings.Contains(hub.from[i], want) {
+				t.Errorf("want %s; MAIL FROM %s, got %q", want, hub.from, got)
+			}
 		}
 		w.stop()
 		hub.close()

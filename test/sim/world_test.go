@@ -118,13 +118,32 @@ func (w *world) mustStart() {
 	}
 }
 
-func (w *world) tryStart() error {
+// parsed reads the configuration that the settings of w make.
+func (w *world) parsed() (*config.Config, error) {
 	route := `smart_host = ["[192.0.2.50]:25"]`
 	if w.direct {
 		route = ""
 	}
 	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, route, w.delivery, w.blocks), dataDir+"/mailroot.hcl")
-	if err := problems.Err(); err != nil {
+	return cfg, problems.Err()
+}
+
+// reload puts other settings of delivery into force.
+func (w *world) reload(delivery string) {
+	w.t.Helper()
+	w.delivery = delivery
+	cfg, err := w.parsed()
+	if err == nil {
+		_, _, err = w.svc.Apply(cfg)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) tryStart() error {
+	cfg, err := w.parsed()
+	if err != nil {
 		return err
 	}
 	w.cable = &cable{n: w.net}
