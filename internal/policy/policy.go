@@ -24,10 +24,13 @@ type Options struct {
 	AllowsRelay func(domain string) bool
 	// Recipients are the local recipients that exist, by local-part or local-part@local-domain;
 	// none: each local-part does. Postmaster is where postmaster's mail goes, if it has a place
-	// of its own. Full reports whether the drop directory is over its quota; nil: never.
+	// of its own.
 	Recipients []string
 	Postmaster mail.Address
-	Full       func() bool
+	// Quota bounds the octets of the drop directory; 0: there is no bound. Full reports whether it is met
+	// with a further message of so many octets; nil: never.
+	Quota int64
+	Full  func(octets int64) bool
 	// Own reports whether an address is one of ours; nil: only the loopback and unspecified
 	// addresses are.
 	Own func(netip.Addr) bool

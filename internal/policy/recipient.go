@@ -32,8 +32,10 @@ func newRecipients(list []string, local func(string) bool) recipients {
 // the aliases of the default domain the same local-parts belong, so the domain tells only whether
 // it is ours; local-parts are compared without regard to ASCII case. Postmaster always exists
 // and is never full (RFC 5321 §4.5.1). Refused are, in this order, who is not in the list
-// (550 5.1.1) and, while the directory is over its quota, everybody (452 4.2.2).
-func (p *Policy) Recipient(to mail.Address) mail.Decision {
+// (550 5.1.1), a message that the directory would not take were it empty (552 5.2.3) and, while the
+// directory is over its quota, or would be with the message, everybody (452 4.2.2). size is what the client
+// says of the message's octets, 0 for nothing.
+func (p *Policy) Recipient(to mail.Address, size int64) mail.Decision {
 	switch {
 	case to.Domain != "" && (p.opts.Local == nil || !p.opts.Local(to.Domain)):
 		return mail.Decision{Allow: true, Reason: "the recipient is not in a local domain"}
@@ -41,8 +43,10 @@ func (p *Policy) Recipient(to mail.Address) mail.Decision {
 		return mail.Decision{Allow: true, Reason: "postmaster is always deliverable"}
 	case p.recipients != nil && !p.recipients[mail.LowerASCII(to.Local)]:
 		return deny(550, mail.Enhanced(5, 1, 1), "User unknown: "+to.String(), "the recipient list does not have "+to.Local)
-	case p.opts.Full != nil && p.opts.Full():
-		return deny(452, mail.Enhanced(4, 2, 2), "Mailbox full", "the drop directory is over its quota")
+	case p.opts.Quota > 0 && size > p.opts.Quota:
+		return deny(552, mail.Enhanced(5, 2, 3), "Message larger than the mailbox", "the message is larger than the quota of the drop directory")
+	case p.opts.Full != nil && p.opts.Full(size):
+		return deny(452, mail.Enhanced(4, 2, 2), "Mailbox full", "the drop directory is over its quota, or would be with the message")
 	}
 	return mail.Decision{Allow: true, Reason: "a local recipient"}
 }

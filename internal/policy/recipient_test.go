@@ -36,14 +36,14 @@ func TestRecipient(t *testing.T) {
 			"chief@local.test": 0, "Chief@alias.test": 0, "postmaster@local.test": 0, "nobody@local.test": 550,
 		}},
 		"postmaster elsewhere": {Options{Recipients: list, Postmaster: address("chief@far.test")}, map[string]int{"chief@local.test": 550}},
-		"full": {Options{Recipients: list, Full: func() bool { return true }}, map[string]int{
+		"full": {Options{Recipients: list, Full: func(int64) bool { return true }}, map[string]int{
 			"sales@local.test": 452, "nobody@local.test": 550, "postmaster": 0, "x@far.test": 0,
 		}},
 	} {
 		tc.o.Local = local
 		p := New(tc.o)
 		for to, want := range tc.want {
-			d := p.Recipient(address(to))
+			d := p.Recipient(address(to), 0)
 			if d.Allow != (want == 0) || d.Reply.Code != want || d.Reason == "" {
 				t.Errorf("%s, %s: %+v, want %d", name, to, d, want)
 			}
@@ -53,9 +53,17 @@ func TestRecipient(t *testing.T) {
 		}
 	}
 	asked := 0
-	p := New(Options{Local: local, Full: func() bool { asked++; return false }})
-	p.Recipient(address("x@far.test"))
-	if p.Recipient(address("x@local.test")); asked != 1 {
+	p := New(Options{Local: local, Quota: 100, Full: func(n int64) bool { asked++; return n > 40 }})
+	p.Recipient(address("x@far.test"), 101)
+	if p.Recipient(address("x@local.test"), 0); asked != 1 {
 		t.Errorf("the size was asked for %d times, want once: for the local recipient", asked)
+	}
+	for size, want := range map[int64]int{40: 0, 41: 452, 100: 452, 101: 552} {
+		if d := p.Recipient(address("x@local.test"), size); d.Reply.Code != want {
+			t.Errorf("%d octets: %+v, want %d", size, d, want)
+		}
+	}
+	if d := p.Recipient(address("postmaster"), 101); !d.Allow {
+		t.Errorf("postmaster: %+v", d)
 	}
 }

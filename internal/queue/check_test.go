@@ -101,6 +101,7 @@ func (q *Queue) check(t testing.TB) {
 	if frozen != total[stateFrozen] {
 		t.Errorf("%d frozen, %d in the list", total[stateFrozen], frozen)
 	}
+	q.checkLocal(t)
 	for i, h := range q.hops.list {
 		if h != nil {
 			q.checkHop(t, uint32(i), h, perHop[uint32(i)])
@@ -122,6 +123,23 @@ func (q *Queue) check(t testing.TB) {
 	}
 	if running != q.running {
 		t.Errorf("runs %v, counted %v", running, q.running)
+	}
+}
+
+// checkLocal counts what waits for the drop directory anew.
+func (q *Queue) checkLocal(t testing.TB) {
+	t.Helper()
+	sum := int64(0)
+	for _, i := range q.messages {
+		for ; i != 0; i = q.entries.at(i).msgNext {
+			if e := q.entries.at(i); q.hops.at(e.hop).class == classLocal && e.state.undelivered() {
+				sum += int64(e.size)
+				break
+			}
+		}
+	}
+	if n := q.local.Load(); n != sum {
+		t.Errorf("%d octets wait for the drop directory, counted %d", sum, n)
 	}
 }
 

@@ -130,11 +130,43 @@ func (q *Queue) link(i uint32, e *entry) {
 // enter gives an entry a new state and counts it there.
 func (q *Queue) enter(e *entry, s state) {
 	h := q.hops.at(e.hop)
+	if before, after := e.state.undelivered(), s.undelivered(); h.class == classLocal && before != after && q.alone(e) {
+		if after {
+			q.local.Add(int64(e.size))
+		} else {
+			q.local.Add(-int64(e.size))
+		}
+	}
 	h.n[e.state]--
 	q.total[e.state]--
 	e.state = s
 	h.n[s]++
 	q.total[s]++
+}
+
+// undelivered reports a state in which a recipient may still get its message.
+func (s state) undelivered() bool { return s != stateFree && s != stateFailing }
+
+// alone reports whether no other recipient of the message waits for the same hop. It looks at the nearest
+// first: those of one hop are mostly neighbours.
+func (q *Queue) alone(e *entry) bool {
+	for next, prev := e.msgNext, e.msgPrev; next != 0 || prev != 0; {
+		if next != 0 {
+			o := q.entries.at(next)
+			if o.hop == e.hop && o.state.undelivered() {
+				return false
+			}
+			next = o.msgNext
+		}
+		if prev != 0 {
+			o := q.entries.at(prev)
+			if o.hop == e.hop && o.state.undelivered() {
+				return false
+			}
+			prev = o.msgPrev
+		}
+	}
+	return true
 }
 
 // detach takes an entry out of the list of its state.

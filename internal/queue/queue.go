@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -170,6 +171,7 @@ type Queue struct {
 	// unreported is why the last report that could not be made could not.
 	unreported string
 	total      [states]int  // recipients by state
+	local      atomic.Int64 // octets that wait for the drop directory, each message once
 	oldest     mail.QueueID // the smallest id that waits, 0 when it must be looked for
 
 	started, loading, paused, stopping bool

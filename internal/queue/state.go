@@ -51,6 +51,11 @@ func (q *Queue) Stats() Stats {
 	return s
 }
 
+// LocalOctets returns the octets that the drop directory will grow by when all that waits for it is
+// delivered, held mail included: of each message once, since its recipients share a file. While old mail is
+// loaded it is too small by what has not been read.
+func (q *Queue) LocalOctets() int64 { return q.local.Load() }
+
 // findOldest returns the smallest id that waits. When it is not known the entries are looked
 // through, with the queue unlocked now and then.
 func (q *Queue) findOldest() mail.QueueID {

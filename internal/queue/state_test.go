@@ -163,3 +163,43 @@ func TestSpeaker(t *testing.T) {
 		t.Errorf("our words: %q", got)
 	}
 }
+
+// What waits for the drop directory is counted once a message, whatever becomes of its recipients.
+func TestLocalOctets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 4096
+		w := newWorld(t, nil)
+		w.peer.answer = down
+		expect := func(messages int64, when string) {
+			t.Helper()
+			synctest.Wait()
+			w.check(t)
+			if n := w.LocalOctets(); n != messages*size {
+				t.Errorf("%s: %d octets, want those of %d messages", when, n, messages)
+			}
+		}
+		both := w.send("a", "drop.test", "x.test", "drop.test")
+		w.send("a", "drop.test")
+		w.send("a", "x.test", "y.test")
+		expect(2, "before the start")
+		w.start(t)
+		expect(2, "deferred")
+		w.Hold(pick{All: true})
+		expect(2, "held")
+		w.Reroute(pick{IDs: []mail.QueueID{both}}, "b")
+		expect(1, "rerouted")
+		w.Reroute(pick{IDs: []mail.QueueID{both}}, "")
+		expect(2, "routed as before")
+		w.stop(t)
+		w.restart()
+		expect(0, "not loaded")
+		w.start(t)
+		expect(2, "loaded")
+		w.peer.obey(func(_ *mail.Hop, b *mail.Batch) []mail.Result { return nil })
+		w.Release(pick{IDs: []mail.QueueID{both}})
+		expect(1, "one is delivered")
+		w.Delete(pick{All: true})
+		expect(0, "deleted")
+		w.stop(t)
+	})
+}

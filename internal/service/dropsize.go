@@ -32,9 +32,10 @@ func (d *dropSize) add(octets int64) {
 	d.octets.Add(octets)
 }
 
-// over reports whether the folder is over a quota; 0 is none.
-func (d *dropSize) over(quota int64) bool {
-	if quota <= 0 || d.octets.Load() <= quota {
+// over reports whether the folder is over a quota, 0 being none, when coming more octets are written. A file
+// that delivery has just written is counted among those as well, until the queue knows of it.
+func (d *dropSize) over(quota, coming int64) bool {
+	if quota <= 0 || d.octets.Load()+coming <= quota {
 		return false
 	}
 	if d.mu.TryLock() { // else it is being counted: what was known must do
@@ -43,7 +44,7 @@ func (d *dropSize) over(quota int64) bool {
 		}
 		d.mu.Unlock()
 	}
-	return d.octets.Load() > quota
+	return d.octets.Load()+coming > quota
 }
 
 // begin counts the folder when a quota begins to be asked for.

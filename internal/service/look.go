@@ -54,7 +54,9 @@ func (v *Server) Warnings() []string {
 func (v *Server) Routes() *route.Table { return v.plan.Load().table }
 
 // Recipient tells whether the drop folder takes mail for an address at present.
-func (v *Server) Recipient(to mail.Address) mail.Decision { return v.plan.Load().policy.Recipient(to) }
+func (v *Server) Recipient(to mail.Address) mail.Decision {
+	return v.plan.Load().policy.Recipient(to, 0)
+}
 
 // Deliverer returns the deliverer in force: to be asked, and for runs that go over to it.
 func (v *Server) Deliverer() *delivery.Deliverer { return v.plan.Load().deliver }

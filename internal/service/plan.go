@@ -69,7 +69,8 @@ func (v *Server) newPlan(cfg *config.Config, c *config.VirtualServer) (*plan, er
 		Relay:  policyList(c.Access.Relay),
 		Local:  table.Local, AllowsRelay: table.AllowsRelay, Own: p.isOwn,
 		Recipients: c.Drop.Recipients, Postmaster: c.Protocol.Postmaster,
-		Full: func() bool { return v.drop.over(c.Drop.Quota) },
+		Quota: c.Drop.Quota,
+		Full:  func(size int64) bool { return v.drop.over(c.Drop.Quota, v.queue.LocalOctets()+size) },
 	})
 	p.resolver = v.newResolver(cfg)
 	p.intake = intake.New(v.intakeOptions(p))
@@ -132,12 +133,12 @@ type rules struct{ v *Server }
 func (r rules) Connect(p *mail.Peer) mail.Decision { return r.v.plan.Load().policy.Connect(p) }
 
 // Relay decides whether a client may send to an address, and whether a local one is taken.
-func (r rules) Relay(p *mail.Peer, to mail.Address) mail.Decision {
+func (r rules) Relay(p *mail.Peer, to mail.Address, size int64) mail.Decision {
 	inForce := r.v.plan.Load().policy
 	if d := inForce.Relay(p, to); !d.Allow {
 		return d
 	}
-	return inForce.Recipient(to)
+	return inForce.Recipient(to, size)
 }
 
 // isOwn reports whether an address belongs to this host.

@@ -27,8 +27,9 @@ type Policy interface {
 	// Connect says whether the client may talk to us at all. It is asked before the banner.
 	Connect(p *mail.Peer) mail.Decision
 	// Relay says whether the client may send to the address, which may lack its domain: then
-	// it is in our default domain.
-	Relay(p *mail.Peer, to mail.Address) mail.Decision
+	// it is in our default domain. size is what the client says of the message's octets, 0 for
+	// nothing (SIZE, RFC 1870 §5).
+	Relay(p *mail.Peer, to mail.Address, size int64) mail.Decision
 }
 
 // Transaction is one mail transaction on its way into the spool. It is made by Options.Begin

@@ -24,7 +24,7 @@ func (s *session) rcpt(ctx context.Context, arg string) reply {
 		return reply{text: sayTooMany}
 	}
 	if s.o.Policy != nil {
-		if d := s.o.Policy.Relay(&s.peer, rcpt.Addr); !d.Allow {
+		if d := s.o.Policy.Relay(&s.peer, rcpt.Addr, t.sender.Size); !d.Allow {
 			return denial(d)
 		}
 	}

@@ -61,6 +61,43 @@ func TestDropTakesWhatItIsSetTo(t *testing.T) {
 	})
 }
 
+// The quota counts what is on its way to Drop, and what the client says that it is going to send.
+func TestQuotaCountsWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOff(t)
+		w.blocks = "drop {\n quota = \"20KB\"\n}"
+		w.start("")
+		q := w.svc.Servers()[0].Queue()
+		q.Pause()
+		send := func(size, rcpt string) {
+			w.talk(say{"MAIL FROM:<a@far.test>" + size, "250"}, say{"RCPT TO:<u@corp.test>", rcpt}, say{"QUIT", "221"})
+		}
+		text := strings.Repeat(strings.Repeat("x", 98)+"\r\n", 80) + "."
+		post := func() {
+			w.talk(say{"MAIL FROM:<a@far.test> SIZE=8100", "250"}, say{"RCPT TO:<u@corp.test>", "250"}, say{"RCPT TO:<v@corp.test>", "250"},
+				say{"DATA", "354"}, say{"Subject: x\r\n\r\n" + text, "250"}, say{"QUIT", "221"})
+		}
+		post()
+		post()
+		if n := len(w.files("Drop", ".eml")); n != 0 {
+			t.Errorf("%d files are in Drop already", n)
+		}
+		send("", "250")                 // there is room, as far as is known
+		send(" SIZE=2000", "250")       // and for this one
+		send(" SIZE=8100", "452 4.2.2") // but not for this one
+		send(" SIZE=30000", "552 5.2.3")
+		w.talk(say{"MAIL FROM:<a@far.test> SIZE=30000", "250"}, say{"RCPT TO:<postmaster>", "250"}, say{"QUIT", "221"})
+		q.Continue()
+		pass(time.Second)
+		if n := len(w.files("Drop", ".eml")); n != 2 {
+			t.Errorf("%d files are in Drop, want 2", n)
+		}
+		send(" SIZE=2000", "250") // each message is counted once, before and after
+		send(" SIZE=8100", "452 4.2.2")
+		w.stop()
+	})
+}
+
 // Somebody who tries names is refused, and put off after ten (E15, R11): no report goes to a forged sender.
 func TestDictionaryE15(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

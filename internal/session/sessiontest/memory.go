@@ -186,7 +186,7 @@ func (r *Rules) Connect(*mail.Peer) mail.Decision {
 }
 
 // Relay allows local domains, bare addresses and, with Open, all others.
-func (r *Rules) Relay(_ *mail.Peer, to mail.Address) mail.Decision {
+func (r *Rules) Relay(_ *mail.Peer, to mail.Address, _ int64) mail.Decision {
 	local := slices.ContainsFunc(r.Local, func(d string) bool { return mail.EqualFoldASCII(d, to.Domain) })
 	if r.Open || local || to.IsBare() {
 		return mail.Decision{Allow: true}
