@@ -195,7 +195,15 @@ func DomainAdd(v *config.VirtualServer, name, kind string, settings []string) ([
 	}
 	name = strings.ToLower(name)
 	edits, err := domainEdits(name, settings)
-	return append([]config.Edit{setDomain(name, "kind", kind)}, edits...), err
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range edits {
+		if e.Path == domainPath(name, "kind") { // which would get round all that is asked above
+			return nil, fmt.Errorf("%w: the kind of %s is %s already; it is no setting here", ErrInvalid, name, kind)
+		}
+	}
+	return append([]config.Edit{setDomain(name, "kind", kind)}, edits...), nil
 }
 
 // domainEdits reads settings of one entry.

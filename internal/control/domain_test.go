@@ -149,6 +149,18 @@ func TestDomainPlans(t *testing.T) {
 			},
 			err: ErrInvalid, says: "is not a setting of a domain",
 		},
+		"add a second default": {
+			plan: func(v *config.VirtualServer) ([]config.Edit, error) {
+				return DomainAdd(v, "x.example", "alias", []string{"kind=default"})
+			},
+			err: ErrInvalid, says: "the kind of x.example is alias already",
+		},
+		"add of two kinds": {
+			plan: func(v *config.VirtualServer) ([]config.Edit, error) {
+				return DomainAdd(v, "*.X.example", "remote", []string{"tls=required", ` kind = "alias"`})
+			},
+			err: ErrInvalid, says: "it is no setting here",
+		},
 		"add a local wildcard": {
 			plan: func(v *config.VirtualServer) ([]config.Edit, error) { return DomainAdd(v, "*.x.example", "alias", nil) },
 			err:  ErrInvalid, says: "is one name",
