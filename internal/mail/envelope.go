@@ -76,7 +76,8 @@ const (
 	// EditBareDomain: a bare address ends at Offset; "@default-domain" is to be inserted
 	// there (Length is 0).
 	EditBareDomain EditKind = iota + 1
-	// EditFromAddress: the addr-spec of the From: field, for masquerading.
+	// EditFromAddress: the addr-spec of the From: field, for masquerading; or of one that is written in
+	// an odd way what stands from its "@" on, blanks and comments included.
 	EditFromAddress
 	// EditAliasDomain: the domain of an address, an alias that is to be replaced by the
 	// default domain of the moment of arrival.

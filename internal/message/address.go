@@ -168,7 +168,7 @@ func (l *addressList) angle(e *element) bool {
 			l.pos++
 			return true
 		case '"':
-			if l.pos = l.quotedEnd(l.pos); l.pos < 0 {
+			if l.pos = quotedEnd(l.b, l.pos); l.pos < 0 {
 				return false
 			}
 		case '<':
@@ -217,7 +217,7 @@ func (l *addressList) spec(pos int) (kind specKind, end int) {
 // local-part.
 func (l *addressList) local(pos int) (end int, sure bool) {
 	if pos < len(l.b) && l.b[pos] == '"' {
-		if end = l.quotedEnd(pos); end < 0 {
+		if end = quotedEnd(l.b, pos); end < 0 {
 			return pos, false
 		}
 		return end, true
@@ -233,9 +233,9 @@ func (l *addressList) local(pos int) (end int, sure bool) {
 }
 
 // quotedEnd returns the end of the quoted string at pos, or -1 if it is not closed.
-func (l *addressList) quotedEnd(pos int) int {
-	for i := pos + 1; i < len(l.b); i++ {
-		switch l.b[i] {
+func quotedEnd(b []byte, pos int) int {
+	for i := pos + 1; i < len(b); i++ {
+		switch b[i] {
 		case '"':
 			return i + 1
 		case '\\':

@@ -93,27 +93,59 @@ func (s *Scanner) messageID(body []byte) {
 	s.id = appendUnfolded(s.id, body, maxMessageID)
 }
 
-// addresses records the edits for the address list in body, which begins at offset at.
+// addresses records the edits for the address list in body, which begins at offset at: for all of it, or
+// for nothing when they are too many.
 func (s *Scanner) addresses(body []byte, at int, from bool) {
+	before, count := len(s.edits), &s.others
+	if from {
+		count = &s.froms
+		s.from(body, at)
+	} else {
+		for _, a := range s.list.parse(body) {
+			s.address(body, at, a)
+		}
+	}
+	*count += len(s.edits) - before
+	if *count > MaxEdits {
+		*count -= len(s.edits) - before
+		s.edits = s.edits[:before]
+	}
+}
+
+// from records the edits for a From field.
+func (s *Scanner) from(body []byte, at int) {
+	edit := func(a addrSpan) {
+		s.edits = append(s.edits, mail.Edit{Offset: uint32(at + a.start), Length: uint32(a.end - a.start), Kind: mail.EditFromAddress})
+	}
+	odd := s.odd.parse(body)
 	for _, a := range s.list.parse(body) {
-		if len(s.edits)+2 > MaxEdits {
-			return
+		for len(odd) > 0 && odd[0].start < a.end {
+			if odd[0].end <= a.start {
+				edit(odd[0])
+			}
+			odd = odd[1:] // else it is the same address
 		}
-		start, end := uint32(at+a.start), uint32(at+a.end)
-		if from {
-			s.edits = append(s.edits, mail.Edit{Offset: start, Length: end - start, Kind: mail.EditFromAddress})
-		}
-		if a.bare {
-			s.edits = append(s.edits, mail.Edit{Offset: end, Kind: mail.EditBareDomain})
-			continue
-		}
-		if s.stamp == nil {
-			continue
-		}
-		if domain := domainOf(body[a.start:a.end]); s.stamp(string(domain)) {
-			n := uint32(len(domain))
-			s.edits = append(s.edits, mail.Edit{Offset: end - n, Length: n, Kind: mail.EditAliasDomain})
-		}
+		edit(a)
+		s.address(body, at, a)
+	}
+	for _, a := range odd {
+		edit(a)
+	}
+}
+
+// address records the edits that an address needs in any field.
+func (s *Scanner) address(body []byte, at int, a addrSpan) {
+	end := uint32(at + a.end)
+	if a.bare {
+		s.edits = append(s.edits, mail.Edit{Offset: end, Kind: mail.EditBareDomain})
+		return
+	}
+	if s.stamp == nil {
+		return
+	}
+	if domain := domainOf(body[a.start:a.end]); s.stamp(string(domain)) {
+		n := uint32(len(domain))
+		s.edits = append(s.edits, mail.Edit{Offset: end - n, Length: n, Kind: mail.EditAliasDomain})
 	}
 }
 

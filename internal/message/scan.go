@@ -11,8 +11,8 @@ const (
 	// MaxHeader is how much of a message is searched for the end of its header, in octets.
 	// What lies beyond counts as body.
 	MaxHeader = 256 << 10
-	// MaxEdits is the greatest number of edits recorded for one message. Addresses beyond
-	// it stay as they are.
+	// MaxEdits is the greatest number of edits recorded for the From fields of one message, and for
+	// its other fields together. A field that would exceed it stays as it is.
 	MaxEdits = 1024
 
 	maxSubject   = 256
@@ -46,7 +46,10 @@ type Scanner struct {
 	subject []byte
 	both    []byte
 	edits   []mail.Edit
+	froms   int // edits for From fields
+	others  int
 	list    addressList
+	odd     fromList
 	stamp   func(domain string) bool
 
 	dotLines      int64
@@ -73,6 +76,7 @@ func (s *Scanner) Reset(binary bool) {
 		both:    s.both[:0],
 		edits:   s.edits[:0],
 		list:    s.list,
+		odd:     s.odd,
 	}
 }
 

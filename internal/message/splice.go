@@ -13,7 +13,8 @@ import (
 //
 // Splices made from mail.Edits never make or remove a line that begins with a dot: an edit
 // lies within a header field, after its name or after the blank of a continuation line, so it
-// is never at the start of a line, and Text holds no line end. Content.DotLines stays true.
+// is never at the start of a line, and Text holds no line end. One that it takes away is within a
+// domain, before the blank of a continuation line. Content.DotLines stays true.
 type Splice struct {
 	Offset int64
 	Length int64
@@ -57,7 +58,11 @@ func (w *Rewrites) Splices(dst []Splice, edits []mail.Edit, body io.ReaderAt) ([
 			}
 			end = off + n
 			domain := domainOf(spec)
-			if masked = len(domain) < len(spec) && w.Local(string(domain)); masked {
+			name := string(domain)
+			if spec[0] == '@' {
+				domain, name = oddDomain(spec)
+			}
+			if masked = len(domain) < len(spec) && w.Local(name); masked {
 				k := int64(len(domain))
 				dst = append(dst, Splice{Offset: end - k, Length: k, Text: w.Masquerade})
 			}
