@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 // finish works out what follows from other values and checks what no single setting can tell. A check
@@ -357,7 +359,7 @@ func (d *decoder) checkDrop(v *VirtualServer) {
 	path := serverPath(v.Name, "drop.recipients")
 	for _, text := range v.Drop.Recipients {
 		local, domain, full := text, "", false
-		if i := strings.LastIndexByte(text, '@'); i >= 0 {
+		if i := strings.LastIndexByte(text, '@'); i >= 0 && !strings.HasSuffix(text, `"`) {
 			local, domain, full = text[:i], text[i+1:], true
 		}
 		message := ""
@@ -366,6 +368,8 @@ func (d *decoder) checkDrop(v *VirtualServer) {
 			message = "takes no *: it names each recipient that exists"
 		case full && !d.broken && !v.localDomain(domain) && v.DefaultDomain() != "": // else it may be the host's name
 			message = shorten(domain) + " is no local domain of the list; the local-part alone will do"
+		case mail.Unquote(local) != local:
+			// A quoted string may hold anything.
 		default:
 			_, message, _ = parseMailbox(local + "@example.com")
 		}

@@ -38,8 +38,33 @@ func (a Address) WithDomain(domain string) Address {
 }
 
 // IsPostmaster reports whether the local-part is the reserved mailbox of RFC 5321 §4.5.1,
-// in any case.
-func (a Address) IsPostmaster() bool { return EqualFoldASCII(a.Local, "postmaster") }
+// in any case, quoted or not.
+func (a Address) IsPostmaster() bool { return EqualFoldASCII(Unquote(a.Local), "postmaster") }
+
+// Unquote returns the name that a local-part is, to be compared with others: "\"sales\"" and
+// "sales" are the same mailbox (RFC 5321 §4.1.2). What is no quoted string as a whole is
+// returned as it is.
+func Unquote(local string) string {
+	if len(local) < 2 || local[0] != '"' {
+		return local
+	}
+	name := make([]byte, 0, len(local))
+	for i := 1; i < len(local); i++ {
+		switch local[i] {
+		case '"':
+			if i == len(local)-1 {
+				return string(name)
+			}
+			return local
+		case '\\':
+			if i++; i == len(local) {
+				return local
+			}
+		}
+		name = append(name, local[i])
+	}
+	return local
+}
 
 // EqualFoldASCII compares s and t without regard to ASCII case. Unlike strings.EqualFold it
 // folds nothing else, so that no other Unicode character can pass for a keyword.

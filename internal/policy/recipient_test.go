@@ -20,7 +20,7 @@ func TestRecipient(t *testing.T) {
 	local := func(d string) bool {
 		return mail.EqualFoldASCII(d, "local.test") || mail.EqualFoldASCII(d, "alias.test")
 	}
-	list := []string{"Sales", "info@Alias.test", "ghost@far.test", "\"a b\""}
+	list := []string{"Sales", "info@Alias.test", "ghost@far.test", "\"a b\"", `"x@y"`, `"it"@local.test`}
 	for name, tc := range map[string]struct {
 		o    Options
 		want map[string]int
@@ -29,6 +29,8 @@ func TestRecipient(t *testing.T) {
 		"list": {Options{Recipients: list}, map[string]int{
 			"sales@local.test": 0, "SALES@ALIAS.test": 0, "sales": 0, "info@local.test": 0, "\"a b\"@alias.test": 0,
 			"ghost@local.test": 550, "nobody@alias.test": 550, "nobody": 550, "sales@local.test@local.test": 550,
+			`"sales"@local.test`: 0, `"sal\es"`: 0, `"Info"@alias.test`: 0, `it@alias.test`: 0, `"a\ b"@local.test`: 0, `"x@y"@local.test`: 0,
+			`"sales@local.test`: 550, `"sales "@local.test`: 550, `"postmaster"@local.test`: 0, `"nobody"@local.test`: 550,
 			"postmaster": 0, "PostMaster@alias.test": 0, "x@far.test": 0, "chief@local.test": 550,
 		}},
 		"only others": {Options{Recipients: []string{"ghost@far.test"}}, map[string]int{"ghost@local.test": 550, "ghost@far.test": 0, "postmaster": 0}},

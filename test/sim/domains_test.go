@@ -16,6 +16,8 @@ func TestDropTakesWhatItIsSetTo(t *testing.T) {
 		w.blocks = "drop {\n quota = \"20KB\"\n recipients = [\"sales\", \"info@alias.test\"]\n}"
 		w.start("")
 		hub := w.serve(smart, "")
+		// Quotes make no other name (RFC 5321 §4.1.2).
+		w.talk(say{"MAIL FROM:<a@far.test>", "250"}, say{`RCPT TO:<"sales"@corp.test>`, "250"}, say{`RCPT TO:<"nobody"@corp.test>`, "550 5.1.1"}, say{`RCPT TO:<"Postmaster">`, "250"}, say{"QUIT", "221"})
 		// Who is on the list is taken under each local name, and by no other (E12: postmaster always is).
 		w.talk(say{"MAIL FROM:<a@far.test>", "250"}, say{"RCPT TO:<Sales@alias.test>", "250 2.1.5 Sales@corp.test"},
 			say{"RCPT TO:<info@corp.test>", "250"}, say{"RCPT TO:<postmaster>", "250"}, say{"RCPT TO:<nobody@corp.test>", "550 5.1.1"},
