@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/mailroot/mailroot/internal/config"
@@ -29,5 +32,38 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 	if src, err := os.ReadFile(path); err != nil || string(src) != "version = 1 # by hand\n" {
 		t.Errorf("%v: %s", err, src)
+	}
+}
+
+// Commands that change the domain list at the same time wait for one another: each change is made.
+func TestDomainsAtTheSameTime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mailroot.hcl")
+	if err := os.WriteFile(path, []byte("version = 1\nvirtual_server \"default\" {\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for i := range 12 {
+		all.Go(func() {
+			e := &env{Streams: Streams{Out: io.Discard, Err: io.Discard}, ctx: t.Context(), configPath: path}
+			add := domainAdd{Name: fmt.Sprintf("d%d.example", i), Kind: "remote", Settings: []string{"tls=required"}}
+			if err := add.Run(e); err != nil {
+				t.Errorf("%s: %v", add.Name, err)
+			}
+		})
+	}
+	all.Wait()
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, problems := config.Parse(src, path)
+	if err := problems.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		name := fmt.Sprintf("d%d.example", i)
+		if !slices.ContainsFunc(cfg.VirtualServers[0].Domains, func(d config.Domain) bool { return d.Name == name && d.TLS == config.OutboundRequired }) {
+			t.Errorf("%s is missing in\n%s", name, src)
+		}
 	}
 }
