@@ -1,6 +1,7 @@
 package pickup
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -19,8 +20,11 @@ type Files interface {
 	// Open opens a file for reading, at once and without following a link. It fails with ErrBusy
 	// where the system refuses because a program has the file open for writing.
 	Open(name string) (File, error)
-	// Rename gives a file another name within the folders of one volume.
+	// Rename gives a file another name within the folders of one volume. It replaces nothing: it fails with
+	// fs.ErrExist where that name is taken.
 	Rename(from, to string) error
+	// Lock is vfs.FS.Lock.
+	Lock(name string) (io.Closer, error)
 	// Remove removes a file.
 	Remove(name string) error
 	// MakeFolder makes a folder that does not exist, and reports whether it did: for the owner, and if
@@ -113,8 +117,15 @@ func (p plain) Open(name string) (File, error) {
 	return plainFile{f}, nil
 }
 
-func (p plain) Rename(from, to string) error { return p.fs.Rename(from, to) }
-func (p plain) Remove(name string) error     { return p.fs.Remove(name) }
+func (p plain) Rename(from, to string) error {
+	// Whoever else could take the name does not hold the lock.
+	if _, err := p.fs.Stat(to); !errors.Is(err, fs.ErrNotExist) {
+		return cmp.Or(err, error(&fs.PathError{Op: "rename", Path: to, Err: fs.ErrExist}))
+	}
+	return p.fs.Rename(from, to)
+}
+func (p plain) Remove(name string) error            { return p.fs.Remove(name) }
+func (p plain) Lock(name string) (io.Closer, error) { return p.fs.Lock(name) }
 func (p plain) MakeFolder(dir string, _ bool) (bool, error) {
 	if _, err := p.fs.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return false, err

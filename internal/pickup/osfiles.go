@@ -69,7 +69,15 @@ func (OS) Open(name string) (File, error) {
 }
 
 // Rename implements Files.
-func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+func (OS) Rename(from, to string) error {
+	if err := renameNew(from, to); err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// Lock implements Files.
+func (OS) Lock(name string) (io.Closer, error) { return vfs.OS{}.Lock(name) }
 
 // Remove implements Files. That a file is marked as read-only does not matter.
 func (OS) Remove(name string) error { return os.Remove(name) }

@@ -15,6 +15,15 @@ var remote = map[uint32]bool{
 	unix.CODA_SUPER_MAGIC: true, 0x47504653 /* GPFS */ : true, 0x0bd00bd0 /* Lustre */ : true, 0x7461636f /* OCFS2 */ : true, 0x01161970 /* GFS2 */ : true,
 }
 
+// renameNew asks the kernel not to replace; a file system that cannot promise it, NFS for one, has link.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOTSUP) {
+		return linkNew(from, to)
+	}
+	return err
+}
+
 // writer asks for a read lease, which the kernel gives only while nobody has the file open for
 // writing, and gives it back at once. It takes the owner of the file or CAP_LEASE to ask.
 func writer(f *os.File) Writer {

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -86,6 +87,51 @@ func TestOSLook(t *testing.T) {
 	if _, err := (OS{}).Look(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a name that is not there: %v", err)
 	}
+}
+
+// A claim replaces nothing, by either way: the file there may be another's.
+func TestOSRename(t *testing.T) {
+	for way, rename := range map[string]func(from, to string) error{"rename": OS{}.Rename, "link": linkNew, "look": Plain(vfs.OS{}).Rename} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+		write(t, from, "mine")
+		write(t, to, "theirs")
+		if err := rename(from, to); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: %v", way, err)
+		}
+		for name, want := range map[string]string{from: "mine", to: "theirs"} {
+			if b, err := os.ReadFile(name); err != nil || string(b) != want {
+				t.Errorf("%s: %s has %q, %v", way, name, b, err)
+			}
+		}
+		try(t, os.Remove(to))
+		try(t, rename(from, to))
+		b, err := os.ReadFile(to)
+		if _, gone := os.Lstat(from); err != nil || string(b) != "mine" || !errors.Is(gone, fs.ErrNotExist) {
+			t.Errorf("%s: %q, %v; the old name: %v", way, b, err, gone)
+		}
+	}
+}
+
+// A folder belongs to one service, until that stops; also when it was replaced meanwhile.
+func TestOSLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "Pickup")
+	one, two := New(Options{Dir: dir, Files: OS{}}), New(Options{Dir: dir, Files: OS{}})
+	refused := func() {
+		t.Helper()
+		if err := two.Lock(); !errors.Is(err, vfs.ErrLocked) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("the second service: %v", err)
+		}
+	}
+	try(t, one.Lock())
+	try(t, one.Lock())
+	refused()
+	try(t, os.Rename(dir, dir+".old"))
+	try(t, one.folders())
+	refused()
+	one.Stop(t.Context())
+	try(t, two.Lock())
+	two.Stop(t.Context())
 }
 
 // A folder with many names is listed in portions, each name once.
@@ -247,7 +293,7 @@ func TestOnDisk(t *testing.T) {
 		return s.Skipped == 6 && s.InFlight == 0
 	})
 	names, err := os.ReadDir(filepath.Join(dir, claimedName))
-	if err != nil || len(names) > 1 {
+	if err != nil || len(names) > 2 { // the lock, and a nudge
 		t.Errorf("left among the claimed files: %v, %v", names, err)
 	}
 	x.mu.Lock()

@@ -49,3 +49,16 @@ func (f osFile) links(e *Entry) error {
 
 // writer knows the answer because open succeeded.
 func writer(*os.File) Writer { return WriterNone }
+
+// renameNew does not ask to replace.
+func renameNew(from, to string) error {
+	f, err := windows.UTF16PtrFromString(from)
+	if err != nil {
+		return err
+	}
+	t, err := windows.UTF16PtrFromString(to)
+	if err != nil {
+		return err
+	}
+	return windows.MoveFileEx(f, t, 0)
+}

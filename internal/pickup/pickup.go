@@ -2,6 +2,8 @@ package pickup
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"sync"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // Transaction is one message on its way in. It is used by one goroutine.
@@ -124,7 +127,11 @@ const (
 // queue id of their message. A folder is never a message.
 const claimedName = ".claimed"
 
-// Pickup takes files. Recover, Start and Stop are called once each, in this order.
+// lockName is the file in that folder whose lock we hold, so that no other service takes files here.
+const lockName = "lock"
+
+// Pickup takes files. Lock, Recover, Start and Stop are called once each, in this order; the first three may
+// be left out by whoever only wants to stop.
 type Pickup struct {
 	o        Options
 	claimed  string
@@ -137,6 +144,9 @@ type Pickup struct {
 	ended   sync.WaitGroup
 
 	scanner scanner // of the goroutine that scans
+	// lock is held on lockName, nil before. It belongs to whoever calls Lock, Recover and Stop, and to the
+	// goroutine that scans between the last two.
+	lock io.Closer
 
 	mu   sync.Mutex
 	busy map[string]struct{} // paths that a worker has or is about to get
@@ -192,6 +202,11 @@ func New(o Options) *Pickup {
 // Apply changes the settings; the next file is read by them.
 func (p *Pickup) Apply(s Settings) { p.settings.Store(&s) }
 
+// Lock makes the folders and takes them for this service alone. The error matches vfs.ErrLocked when
+// another service takes files there: two would claim each other's files, lose and double mail. After
+// any other error Recover and the rescan try again.
+func (p *Pickup) Lock() error { return p.folders() }
+
 // Recover removes the claimed files that the spool has. It must run before anything is delivered:
 // then a file of which the spool knows nothing was never sent.
 func (p *Pickup) Recover(ctx context.Context) error {
@@ -235,6 +250,7 @@ func (p *Pickup) Recover(ctx context.Context) error {
 // folders makes the folders if they are not there, for good: a file must not be moved into one that a
 // power cut can take away.
 func (p *Pickup) folders() error {
+	replaced := false
 	for _, dir := range []string{p.o.Dir, p.claimed} {
 		made, err := p.o.Files.MakeFolder(dir, dir == p.o.Dir)
 		if err == nil && made {
@@ -243,8 +259,29 @@ func (p *Pickup) folders() error {
 		if err != nil {
 			return err
 		}
+		replaced = made
 	}
+	if p.lock != nil && !replaced {
+		return nil
+	}
+	p.unlock() // of a folder that is there no more
+	lock, err := p.o.Files.Lock(filepath.Join(p.claimed, lockName))
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return fmt.Errorf("the pickup folder %s is in use by another service (%w); each needs a folder of its own: folders.pickup", p.o.Dir, err)
+	case err != nil:
+		return fmt.Errorf("the pickup folder cannot be locked: %w", err)
+	}
+	p.lock = lock
 	return nil
+}
+
+// unlock gives the folder up.
+func (p *Pickup) unlock() {
+	if p.lock != nil {
+		_ = p.lock.Close() // nothing was written to it
+		p.lock = nil
+	}
 }
 
 // Start begins to take files.
@@ -272,6 +309,7 @@ func (p *Pickup) Start(ctx context.Context) {
 // Stop takes no more files and returns when those that are being read are finished, or given up
 // because ctx has ended: they are taken up again at the next start.
 func (p *Pickup) Stop(ctx context.Context) {
+	defer p.unlock()
 	if p.stop == nil {
 		return
 	}

@@ -391,7 +391,7 @@ func TestFolderIsMadeAgain(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
 		after(time.Minute)
-		for _, name := range []string{w.path(claimedName), dir} {
+		for _, name := range []string{w.path(claimedName + "/" + lockName), w.path(claimedName), dir} {
 			if err := w.mem.Remove(name); err != nil {
 				t.Fatal(err)
 			}

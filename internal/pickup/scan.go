@@ -81,8 +81,11 @@ func (p *Pickup) run(ctx context.Context) {
 		}
 		begun := time.Now()
 		w.open(p) // before the look, so that nothing falls between the two
-		err := p.scan(ctx)
-		if errors.Is(err, fs.ErrNotExist) {
+		var err error
+		if p.lock != nil {
+			err = p.scan(ctx)
+		}
+		if p.lock == nil || errors.Is(err, fs.ErrNotExist) {
 			w.close()
 			if err = p.folders(); err == nil {
 				w.open(p)
@@ -214,7 +217,10 @@ func (p *Pickup) look(ctx context.Context, dir string, claimed bool) error {
 			if ctx.Err() != nil {
 				return false
 			}
-			if claimed || name != claimedName {
+			switch {
+			case claimed && name == lockName:
+				s.claimed--
+			case claimed || name != claimedName:
 				p.consider(ctx, filepath.Join(dir, name), name, claimed)
 			}
 			s.left--

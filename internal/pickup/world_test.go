@@ -289,6 +289,9 @@ func (w *world) left() []string {
 		w.t.Fatal(err)
 	}
 	for _, n := range claimed {
+		if n == lockName {
+			continue
+		}
 		names = append(names, claimedName+"/"+n)
 	}
 	return names

@@ -117,7 +117,17 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	// What else may be wrong with the folder keeps nobody from sending mail.
+	if err := v.pickup.Lock(); errors.Is(err, vfs.ErrLocked) {
+		return nil, errors.Join(err, v.discard())
+	}
 	return v, nil
+}
+
+// discard undoes openServer.
+func (v *Server) discard() error {
+	v.pickup.Stop(context.Background())
+	return v.store.Close()
 }
 
 // queueSettings completes the settings with the route of the plan in force.

@@ -60,7 +60,7 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Service, error) 
 func (s *Service) closeStores() error {
 	var errs []error
 	for _, v := range s.servers {
-		errs = append(errs, v.store.Close())
+		errs = append(errs, v.discard())
 	}
 	return errors.Join(errs...)
 }
@@ -76,7 +76,7 @@ func (s *Service) Start(ctx context.Context) error {
 				if j < i {
 					errs = append(errs, other.stop(ctx))
 				} else if j > i {
-					errs = append(errs, other.store.Close())
+					errs = append(errs, other.discard())
 				}
 			}
 			return errors.Join(errs...)
