@@ -232,5 +232,9 @@ func (f *Folder) Open(name string) (vfs.File, error) {
 	if file == "" {
 		return nil, fmt.Errorf("%w: the message of %s is missing", ErrNotFound, name)
 	}
-	return f.fs.Open(filepath.Join(f.dir, file))
+	m, err := f.fs.Open(filepath.Join(f.dir, file))
+	if errors.Is(err, vfs.ErrIrregular) {
+		err = fmt.Errorf("%w: the message of %s cannot be read: %w", ErrNotFound, name, err)
+	}
+	return m, err
 }

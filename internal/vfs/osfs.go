@@ -27,8 +27,16 @@ func (OS) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
 func (OS) OpenReadWrite(name string) (File, error) { return open(name, os.O_RDWR) }
 
 func open(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o600)
+	f, err := openItself(name, flag)
 	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = regular(name, info)
+	}
+	if err != nil {
+		f.Close()
 		return nil, err
 	}
 	return osFile{f}, nil

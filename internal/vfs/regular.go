@@ -47,8 +47,14 @@ func regular(name string, info fs.FileInfo) error {
 		what = "socket"
 	case m&fs.ModeDevice != 0:
 		what = "device"
+	case m&(fs.ModeSymlink|fs.ModeIrregular) != 0:
+		what = "link"
 	default:
 		what = "special file"
 	}
-	return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is a %s, not a file", what)}
+	return irregular(name, what)
+}
+
+func irregular(name, what string) error {
+	return &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("is a %s, %w", what, ErrIrregular)}
 }

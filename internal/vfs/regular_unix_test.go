@@ -14,6 +14,36 @@ import (
 	"testing"
 )
 
+// TestOpenIrregular: a folder that others may write to cannot keep us waiting, nor lead us elsewhere.
+func TestOpenIrregular(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("file"), []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{os.Symlink("file", at("link")), os.Symlink(dir, at("dirlink")), syscall.Mkfifo(at("fifo"), 0o600), os.Mkdir(at("folder"), 0o700)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", at("socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, name := range []string{"link", "dirlink", "fifo", "folder", "socket"} {
+		if f, err := (OS{}).Open(at(name)); !errors.Is(err, ErrIrregular) {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
+	}
+	if f, err := (OS{}).OpenReadWrite(at("link")); !errors.Is(err, ErrIrregular) {
+		t.Errorf("for writing: %v, %v", f, err)
+	}
+	if f, err := (OS{}).Open(at("file")); err != nil || f.Close() != nil {
+		t.Error(err)
+	}
+}
+
 // TestReadRegular: what would keep a reader waiting, or never end, is refused by name.
 func TestReadRegular(t *testing.T) {
 	dir := t.TempDir()

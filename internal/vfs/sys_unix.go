@@ -12,6 +12,18 @@ import (
 // nonBlocking opens a FIFO without waiting for its writer.
 const nonBlocking = syscall.O_NONBLOCK
 
+// openItself opens what has a name: it neither follows a link nor waits for the other end of a FIFO.
+func openItself(name string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(name, flag|syscall.O_NOFOLLOW|nonBlocking, 0o600)
+	switch {
+	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EMLINK): // the latter on FreeBSD
+		return nil, irregular(name, "link")
+	case errors.Is(err, syscall.ENXIO):
+		return nil, irregular(name, "socket or FIFO")
+	}
+	return f, err
+}
+
 func syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

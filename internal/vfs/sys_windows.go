@@ -12,6 +12,17 @@ import (
 // nonBlocking does nothing: a file is opened at once or not at all.
 const nonBlocking = 0
 
+// openItself looks first, for what the system opens is what a link leads to. Windows lets only administrators
+// make links unless it is set up otherwise.
+func openItself(name string, flag int) (*os.File, error) {
+	if info, err := os.Lstat(name); err == nil {
+		if err := regular(name, info); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(name, flag, 0o600)
+}
+
 // syncDir does nothing: NTFS keeps a journal of names, and Windows has no call to wait for it.
 func syncDir(string) error { return nil }
 

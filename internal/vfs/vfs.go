@@ -20,7 +20,8 @@ type FS interface {
 	// Create makes a new file, opened for reading and writing. It fails with fs.ErrExist if
 	// the name is taken.
 	Create(name string) (File, error)
-	// Open opens a file for reading.
+	// Open opens a file for reading. Open and OpenReadWrite follow no link and wait for nobody: what is no
+	// regular file is ErrIrregular.
 	Open(name string) (File, error)
 	// OpenReadWrite opens a file that exists for reading and writing.
 	OpenReadWrite(name string) (File, error)
@@ -92,6 +93,9 @@ type Space struct {
 
 // ErrLocked is returned by Lock when the lock is held.
 var ErrLocked = errors.New("locked by another process")
+
+// ErrIrregular is returned for a name of something other than a file: a FIFO, a link, a folder.
+var ErrIrregular = errors.New("not a file")
 
 // IsNoSpace reports whether err says that the disk or a quota is full.
 func IsNoSpace(err error) bool { return errors.Is(err, ErrNoSpace) || isNoSpace(err) }
