@@ -15,7 +15,7 @@ func messagesBlock() Block {
 			{Name: "max_per_connection", Kind: KindInt, Default: `20`, Min: 1, Max: maxCount, Zero: "unlimited",
 				Help: "Messages on one outbound connection; then further connections carry on, several at once if the queue is deep."},
 			{Name: "max_recipients", Kind: KindInt, Default: `100`, Min: 1, Max: maxCount, Zero: "unlimited",
-				Help: "Recipients of one message: 452 4.5.3 for those beyond; outbound they go in a further transaction."},
+				Help: "Recipients of one message: 452 4.5.3 for those beyond; to another server they go in a further transaction."},
 			{Name: "ndr_original_size", Kind: KindSize, Default: `"10MB"`, Min: 1, Max: maxSize, Zero: "off",
 				Help: "An NDR returns the whole original up to this size, above it the header only; 0 or `off`: always the header only."},
 			{Name: "ndr_copy_to", Kind: KindMailbox, Default: `""`, Example: `"postmaster@example.com"`,

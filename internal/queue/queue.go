@@ -57,7 +57,7 @@ type Settings struct {
 	MaxLocal int
 	// MessagesPerConnection is the number of transactions after which a run of a remote hop ends. 0: no limit.
 	MessagesPerConnection int
-	// MaxRecipients is the largest number of recipients in one transaction. 0: no limit.
+	// MaxRecipients is the largest number of recipients in one transaction with a remote hop. 0: no limit.
 	MaxRecipients int
 	// MaxHops is the largest number of Received fields that a message may have arrived with. 0: no limit.
 	MaxHops int

@@ -47,6 +47,20 @@ func testSurplus(t *testing.T, perConnection int) {
 	})
 }
 
+// TestDropTakesAllRecipients: the limit is one of SMTP transactions; a message for Drop is one file.
+func TestDropTakesAllRecipients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.MaxRecipients = 100 })
+		w.start(t)
+		w.send("a", repeat("drop.test", 250)...)
+		synctest.Wait()
+		if b := w.peer.list(); len(b) != 1 || len(b[0].rcpts) != 250 {
+			t.Errorf("%d batches: %+v", len(b), b)
+		}
+		w.stop(t)
+	})
+}
+
 // TestOverflow: recipients that the server did not take in this transaction go at once, not counted
 // as an attempt, over another connection.
 func TestOverflow(t *testing.T) {

@@ -272,7 +272,11 @@ func (q *Queue) take(r *run) *flight {
 	f.entries, f.rcpts = f.entries[:0], f.rcpts[:0]
 	id, attempts := q.entries.at(i).id, uint16(0)
 	groups := len(h.ring)
-	for i != 0 && !(q.set.MaxRecipients > 0 && len(f.entries) == q.set.MaxRecipients) {
+	limit := q.set.MaxRecipients
+	if limit == 0 || h.class == classLocal { // a message is one file in the drop directory
+		limit = math.MaxInt
+	}
+	for i != 0 && len(f.entries) < limit {
 		e := q.entries.at(i)
 		if e.id != id {
 			break

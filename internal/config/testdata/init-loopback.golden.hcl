@@ -115,7 +115,7 @@ virtual_server "default" {
     # Messages on one outbound connection; then further connections carry on, several at once if the
     # queue is deep.
     #max_per_connection = 20
-    # Recipients of one message: 452 4.5.3 for those beyond; outbound they go in a further
+    # Recipients of one message: 452 4.5.3 for those beyond; to another server they go in a further
     # transaction.
     #max_recipients = 100
     # An NDR returns the whole original up to this size, above it the header only; 0 or `off`:
