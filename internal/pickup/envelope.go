@@ -270,10 +270,11 @@ func isASCII(a mail.Address) bool {
 }
 
 var (
-	errNoAddress = errors.New("this is no mail address")
-	errUnclosed  = errors.New("a quotation mark, comment or bracket is not closed")
-	errAmbiguous = errors.New("it is not clear whether a comma belongs to a name or separates addresses; put the name in quotation marks")
-	errNull      = errors.New("the empty address <> is no recipient")
+	errNoAddress    = errors.New("this is no mail address")
+	errUnclosed     = errors.New("a quotation mark, comment or bracket is not closed")
+	errGroupAddress = errors.New("an address stands where the name of a group should; perhaps a line break or a comma is wrong")
+	errAmbiguous    = errors.New("it is not clear whether a comma belongs to a name or separates addresses; put the name in quotation marks")
+	errNull         = errors.New("the empty address <> is no recipient")
 )
 
 func addressError(text []byte, err error) error {

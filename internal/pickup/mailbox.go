@@ -54,6 +54,10 @@ func (l *list) element() error {
 		if l.group || len(bytes.TrimSpace(text)) == 0 {
 			return addressError(text, errNoAddress)
 		}
+		// An address here is rather one whose line was folded into the next field, and would be lost.
+		if at, err := (&list{b: text}).find(0, "@"); err != nil || at < len(text) {
+			return addressError(l.b[l.pos-len(text)-1:l.pos], errGroupAddress)
+		}
 		l.group, l.word = true, false
 		return nil
 	}

@@ -54,6 +54,10 @@ func TestParseList(t *testing.T) {
 		{"(open a@b.example", nil, "not closed"},
 		{"<a@b.example", nil, "not closed"},
 		{"x: y: a@b.example;", nil, "no mail address"},
+		{"r@b.example\r\n Bcc: foo@b.example", nil, "name of a group"},
+		{"a@b.example, r@b.example Bcc: foo@b.example;", nil, "name of a group"},
+		{`"r@b.example": foo@b.example;`, []string{"foo@b.example"}, ""},
+		{"Team (t@b.example): foo@b.example;", []string{"foo@b.example"}, ""},
 		{"a@b.example\x00", nil, "no mail address"},
 		{"a\x1b@b.example", nil, `a\x1B@b.example`},
 	} {

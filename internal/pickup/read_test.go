@@ -137,6 +137,7 @@ func TestEnvelope(t *testing.T) {
 		{"empty x-sender", "x-sender:\r\nx-receiver: c@d.example\r\nFrom: a@b.example\r\n", "a@b.example", []string{"c@d.example"}, "From: a@b.example\r\n"},
 		{"x-lines behind other fields are text", "From: a@b.example\r\nTo: c@d.example\r\nx-receiver: evil@x.example\r\n", "a@b.example", []string{"c@d.example"}, ""},
 		{"groups", "From: a@b.example\r\nTo: undisclosed-recipients:;\r\nCc: Team: x@y.example, \"Z\" <z@y.example>;\r\n", "a@b.example", []string{"x@y.example", "z@y.example"}, ""},
+		{"an address before a colon", "From: a@b.example\r\nx-receiver: r@d.example\r\nTo: r@d.example\r\n Bcc: foo@d.example\r\n", "", nil, "error"},
 		{"several To", "From: a@b.example\r\nTo: c@d.example\r\nTo: e@f.example\r\n", "a@b.example", []string{"c@d.example", "e@f.example"}, ""},
 		{"resent", "Resent-From: r@b.example\r\nResent-To: new@d.example\r\nResent-Bcc: h@d.example\r\nFrom: a@b.example\r\nTo: old@d.example\r\nBcc: older@d.example\r\n",
 			"r@b.example", []string{"new@d.example", "h@d.example"}, "Resent-From: r@b.example\r\nResent-To: new@d.example\r\nFrom: a@b.example\r\nTo: old@d.example\r\n"},
