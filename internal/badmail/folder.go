@@ -73,8 +73,8 @@ func (f *Folder) Write(ctx context.Context, e *Entry) (string, error) {
 // leftover is the age at which an unfinished file of ours can only be what a crash left.
 const leftover = 24 * time.Hour
 
-// Scan counts what is in the directory, and removes files of ours that a crash left unfinished
-// a day ago or longer.
+// Scan counts what is in the directory. It removes files of ours that a crash left unfinished a day ago or
+// longer, and what an interrupted removal left of an entry of ours: its message has gone, and may have been sent.
 func (f *Folder) Scan(now time.Time) error {
 	f.scan.Lock()
 	defer f.scan.Unlock()
@@ -88,14 +88,24 @@ func (f *Folder) Scan(now time.Time) error {
 			_ = f.fs.Remove(filepath.Join(f.dir, file)) // the next scan tries again
 		}
 	}
-	octets := int64(0)
+	messages, octets := 0, int64(0)
 	for i := range all {
-		octets += f.size(&all[i])
+		s := &all[i]
+		if f.halfRemoved(s) && errors.Join(f.removeFile(s.files[fileReason]), f.removeFile(s.files[fileProperties])) == nil {
+			continue // for good only some time: the next start would find it again
+		}
+		messages++
+		octets += f.size(s)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stats.Messages, f.stats.Octets = len(all), octets
+	f.stats.Messages, f.stats.Octets = messages, octets
 	return nil
+}
+
+// halfRemoved reports an entry of ours without its message, which is the first file to be removed.
+func (f *Folder) halfRemoved(s *slot) bool {
+	return s.files[fileMessage] == "" && f.properties(s).Foreign == ""
 }
 
 // size returns the octets of the files of a slot.

@@ -83,6 +83,32 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
+// A removal that was interrupted behind its first step is finished: what is left would look like mail that failed
+// and may have been sent. What another program has without a .BAD stays.
+func TestRemovalIsFinished(t *testing.T) {
+	f := NewFolder(vfs.NewMem(), dir)
+	gone, kept := f.must(t, plain("sent"), noon), f.must(t, plain("kept"), noon.Add(time.Second))
+	put(t, f.fs, "theirs.BDP", "x")
+	if err := f.fs.Remove(dir + "/" + gone + ExtMessage); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Scan(noon); err != nil {
+		t.Fatal(err)
+	}
+	all, _, err := f.List(t.Context(), Query{}, "", 10)
+	if err != nil || len(all) != 2 || all[0].Name != kept || all[1].Name != "theirs" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	for _, file := range list(t, f.fs) {
+		if strings.HasPrefix(file, gone) {
+			t.Errorf("%s is left", file)
+		}
+	}
+	if s := f.Stats(); s.Messages != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestCleanByAge(t *testing.T) {
 	f := NewFolder(vfs.NewMem(), dir)
 	day := 24 * time.Hour

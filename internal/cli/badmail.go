@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -169,32 +170,46 @@ type badmailResubmit struct {
 	From   string   `placeholder:"ADDRESS" help:"Send from this sender instead; <> is the null sender."`
 }
 
-// Run sends the messages of entries once more.
+// Run sends the messages of entries once more: of all that are named, whatever becomes of one. The exit
+// code is that of the first that failed.
 func (c *badmailResubmit) Run(e *env) error {
 	api, err := e.client()
 	if err != nil {
 		return err
 	}
-	all := control.BadmailResubmitted{Messages: []control.BadmailSent{}}
+	all := control.BadmailResubmitted{Messages: []control.BadmailSent{}, Failed: []control.BadmailUnsent{}}
+	code := ExitOK
 	for _, name := range c.Names {
 		sent, err := api.BadmailResubmit(e.ctx, control.BadmailResubmission{Name: name, Linked: c.Linked, To: c.To, From: c.From})
 		if err != nil {
-			if len(all.Messages) > 0 {
-				fmt.Fprintf(e.Err, "mailroot: %d of the messages were sent before this went wrong\n", len(all.Messages))
-			}
-			return fmt.Errorf("%s: %w", name, err)
+			sent.Failed = []control.BadmailUnsent{{Name: name, Error: err.Error()}}
+			code = cmp.Or(code, exitCode(err))
 		}
-		all.Messages = append(all.Messages, sent.Messages...)
+		if len(sent.Failed) > 0 {
+			code = cmp.Or(code, ExitFailed)
+		}
+		all.Messages, all.Failed = append(all.Messages, sent.Messages...), append(all.Failed, sent.Failed...)
 		if !e.json {
-			for _, m := range sent.Messages {
-				fmt.Fprintf(e.Out, "%s is queued as %s.\n", printable(m.Name), m.QueueID)
-			}
+			e.resubmitted(&sent)
 		}
 	}
 	if e.json {
 		e.printJSON(all)
 	}
+	if code != ExitOK {
+		return &exitError{code, errQuiet}
+	}
 	return nil
+}
+
+// resubmitted prints what became of a name.
+func (e *env) resubmitted(r *control.BadmailResubmitted) {
+	for _, m := range r.Messages {
+		fmt.Fprintf(e.Out, "%s is queued as %s.\n", printable(m.Name), m.QueueID)
+	}
+	for _, f := range r.Failed {
+		fmt.Fprintf(e.Err, "mailroot: %s: %s\n", printable(f.Name), printable(f.Error))
+	}
 }
 
 type badmailExport struct {

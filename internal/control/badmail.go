@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,7 +165,8 @@ func (c *Control) BadmailExport(_ context.Context, a Actor, name string) (*Badma
 	return &BadmailMessage{f, size}, nil
 }
 
-// BadmailResubmit sends the message of an entry once more, and with Linked the one that belongs to it.
+// BadmailResubmit sends the message of an entry once more, and with Linked the one that belongs to it. The
+// error is for when nothing was sent; what went wrong beside what was sent is in Failed.
 func (c *Control) BadmailResubmit(ctx context.Context, a Actor, r BadmailResubmission) (BadmailResubmitted, error) {
 	if err := a.allow("badmail resubmit", RoleOperator); err != nil {
 		return BadmailResubmitted{}, err
@@ -201,20 +203,21 @@ func (c *Control) BadmailResubmit(ctx context.Context, a Actor, r BadmailResubmi
 		}
 		names = append(names, e.Linked)
 	}
-	var out BadmailResubmitted
+	out := BadmailResubmitted{Messages: []BadmailSent{}, Failed: []BadmailUnsent{}}
+	var first error
 	for _, name := range names {
 		id, err := c.server().Resubmit(ctx, name, to)
 		if id != 0 {
 			out.Messages = append(out.Messages, BadmailSent{Name: name, QueueID: id.String()})
 			c.audit(a, "badmail resubmit", "name", name, "id", id.String(), "from", r.From, "to", strings.Join(r.To, " "))
 		}
-		if err == nil {
-			continue
+		if err != nil {
+			out.Failed = append(out.Failed, BadmailUnsent{Name: name, Error: err.Error()})
+			first = cmp.Or(first, err)
 		}
-		if len(out.Messages) > 0 && id == 0 {
-			err = fmt.Errorf("%w; %s was sent before, as %s", err, out.Messages[0].Name, out.Messages[0].QueueID)
-		}
-		return out, badmailError(err)
+	}
+	if len(out.Messages) == 0 {
+		return out, badmailError(first)
 	}
 	return out, nil
 }

@@ -72,9 +72,17 @@ type BadmailResubmission struct {
 	To     []string `json:"to,omitempty"`     // none: those that it could not be delivered to
 }
 
-// BadmailResubmitted names what was sent.
+// BadmailResubmitted names what was sent, and what was not.
 type BadmailResubmitted struct {
-	Messages []BadmailSent `json:"messages"`
+	Messages []BadmailSent   `json:"messages"`
+	Failed   []BadmailUnsent `json:"failed"`
+}
+
+// BadmailUnsent is an entry that was not sent, or that was sent and is still there: then it is among the
+// Messages too.
+type BadmailUnsent struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
 }
 
 // BadmailSent is one message that is queued again.
