@@ -19,15 +19,23 @@ func TestReported(t *testing.T) {
 	for i, name := range names {
 		r.Env.Recipients = append(r.Env.Recipients, words.Recipient{Addr: words.Address{Local: name, Domain: "example.org"}})
 		if name != "kept" {
-			r.Results = append(r.Results, words.Result{Rcpt: i, Outcome: words.Failed, Reply: words.NewReply(550, words.Enhanced(5, 1, 1), "Final-Recipient: rfc822; kept@example.org\n--x")})
+			r.Results = append(r.Results, words.Result{Rcpt: i, Outcome: words.Failed, Host: "mx.example.org", Reply: words.NewReply(550, words.Enhanced(5, 1, 1), "Final-Recipient: rfc822; kept@example.org\n--x")})
 		}
 	}
 	for _, utf8 := range []bool{false, true} {
 		r.Env.Sender.UTF8 = utf8
 		text := "Received: by relay\r\n" + compose(t, options(), r)
 		got, err := Reported(strings.NewReader(text), int64(len(text)), r.Env)
-		if want := []int{0, 2, 3, 4, 5}; err != nil || !slices.Equal(got, want) {
-			t.Errorf("SMTPUTF8 %v: %v, %v, want %v", utf8, got, err, want)
+		var rcpts []int
+		for _, res := range got {
+			rcpts = append(rcpts, res.Rcpt)
+			// Why it failed is found too.
+			if res.Outcome != words.Failed || res.Ours || res.Host != "mx.example.org" || res.Reply.String() != "550 5.1.1 Final-Recipient: rfc822; kept@example.org --x" {
+				t.Errorf("SMTPUTF8 %v: %+v", utf8, res)
+			}
+		}
+		if want := []int{0, 2, 3, 4, 5}; err != nil || !slices.Equal(rcpts, want) {
+			t.Errorf("SMTPUTF8 %v: %v, %v, want %v", utf8, rcpts, err, want)
 		}
 	}
 	for _, text := range []string{"", "no report", "Content-Type: message/delivery-status\r\n"} {
@@ -46,7 +54,7 @@ func FuzzReported(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		r := failure("x")
 		got, err := Reported(strings.NewReader(text), int64(len(text)), r.Env)
-		if err != nil || len(got) > 1 || len(got) == 1 && got[0] != 0 {
+		if err != nil || len(got) > 1 || len(got) == 1 && got[0].Rcpt != 0 {
 			t.Errorf("%v, %v", got, err)
 		}
 	})

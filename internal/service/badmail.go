@@ -49,20 +49,17 @@ func (v *Server) toBadmail(ctx context.Context, env *mail.Envelope, failed []mai
 	return nil
 }
 
-// reported returns the results that a report of ours was on, as far as it can still be read: who they
-// are for, and that they failed.
-func (v *Server) reported(ctx context.Context, id mail.QueueID, original *mail.Envelope) (failed []mail.Result) {
+// reported returns the results that a report of ours was on, as far as it can still be read; without them the
+// entry names all recipients alike.
+func (v *Server) reported(ctx context.Context, id mail.QueueID, original *mail.Envelope) []mail.Result {
 	body, err := v.store.Body(ctx, id)
 	if err != nil {
 		return nil
 	}
 	defer body.Close()
-	rcpts, err := report.Reported(body, body.Size(), original)
+	failed, err := report.Reported(body, body.Size(), original)
 	if err != nil {
-		return nil // the entry then names all recipients alike
-	}
-	for _, i := range rcpts {
-		failed = append(failed, mail.Result{ID: original.ID, Rcpt: i, Outcome: mail.Failed})
+		return nil
 	}
 	return failed
 }
