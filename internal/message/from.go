@@ -1,6 +1,6 @@
 package message
 
-import "bytes"
+import "strings"
 
 // fromList finds addresses with a domain in a From field that addressList makes nothing of, or not all:
 // where masquerading is wanted, a domain that stays tells what was to be hidden. It takes
@@ -63,10 +63,8 @@ func (l *fromList) element(pos int) int {
 
 // begins reports whether a word at pos can be the first of an address: it is not glued to others.
 func (l *fromList) begins(pos int) bool {
-	return pos == 0 || bytes.IndexByte(beforeWord, l.b[pos-1]) >= 0
+	return pos == 0 || strings.IndexByte(" \t\r\n,;:)\"", l.b[pos-1]) >= 0
 }
-
-var beforeWord = []byte(" \t\r\n,;:)\"")
 
 // route passes a source route, "@one,@two:".
 func (l *fromList) route(pos int) int {
