@@ -149,11 +149,26 @@ func (e *env) confirmAndAct(a control.QueueAction, yes bool, verb, done string) 
 		return &exitError{ExitUsage, fmt.Errorf("this would %s %s; add --yes if that is meant", verb, text)}
 	}
 	fmt.Fprintf(e.Err, "This will %s %s. Go on? [y/N] ", verb, text)
-	line, _ := bufio.NewReader(e.In).ReadString('\n') // no answer is no
-	if answer := strings.ToLower(strings.TrimSpace(line)); answer != "y" && answer != "yes" {
+	if !e.agreed() {
 		return &exitError{ExitFailed, errors.New("nothing was done")}
 	}
 	return e.act(a, done)
+}
+
+// agreed reads an answer from the terminal. No answer is no, and so is Ctrl-C, which does not wait for one.
+func (e *env) agreed() bool {
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(e.In).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case a := <-answer:
+		return a == "y" || a == "yes"
+	case <-e.ctx.Done():
+		fmt.Fprintln(e.Err)
+		return false
+	}
 }
 
 // isTerminal reports whether a stream is a terminal: a device, but not the one that is nothing.

@@ -140,7 +140,8 @@ func (c *quarantineExport) Run(e *env) (err error) {
 		return err
 	}
 	if c.Out != "-" {
-		fmt.Fprintf(e.Err, "Written to %s. Its x-receiver lines name all recipients, also those that had the message already.\n", c.Out)
+		fmt.Fprintf(e.Err, "Written to %s. If it begins with x-receiver lines, they name all recipients, also those that had the message\n"+
+			"already; without them (the envelope could not be read) write them by hand.\n", c.Out)
 	}
 	return nil
 }

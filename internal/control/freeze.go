@@ -79,17 +79,14 @@ func (c *Control) QueueUnfreeze(_ context.Context, a Actor, r FreezeRequest) (in
 	}
 	n, err := c.server().Unfreeze(name)
 	c.audit(a, "queue unfreeze", withError(err, "name", r.Name, "ended", n)...)
-	if err == nil && n == 0 {
-		err = fmt.Errorf("%w: %s is not frozen", ErrNotFound, r.what())
+	switch {
+	case err != nil || n > 0:
+	case r.All:
+		err = fmt.Errorf("%w: nothing is frozen", ErrNotFound)
+	default:
+		err = fmt.Errorf("%w: %s is not frozen", ErrNotFound, r.Name)
 	}
 	return n, err
-}
-
-func (r *FreezeRequest) what() string {
-	if r.All {
-		return "anything"
-	}
-	return r.Name
 }
 
 // QueueFrozen lists the frozen destinations.
@@ -117,8 +114,8 @@ func frozenView(z service.Freeze, kept map[string]int) Frozen {
 	return Frozen{Name: z.Name, Since: z.Since, Until: z.Until, By: z.By, Reason: z.Reason, Waiting: kept[z.Name]}
 }
 
-// destination brings what a person writes into the form that the queue compares: the key of a next hop, or a
-// domain.
+// destination brings what a person writes into the form that the queue compares: the key of a next hop, its place
+// alone, which stands for the place under any terms, or a domain.
 func (c *Control) destination(r FreezeRequest) (string, error) {
 	name := strings.TrimSpace(r.Name)
 	if (name == "") != r.All || len(name) > maxFilterText {
@@ -138,16 +135,20 @@ func (c *Control) destination(r FreezeRequest) (string, error) {
 			return z.Name, nil
 		}
 	}
+	name, terms, _ := strings.Cut(name, " ")
+	if terms != "" {
+		terms = " " + mail.LowerASCII(terms)
+	}
 	if _, err := netip.ParseAddr(name); err == nil || strings.ContainsAny(name, ":[") {
 		h, err := v.Routes().HopTo(name)
 		if err != nil {
 			return "", fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		return mail.LowerASCII(h.Key), nil
+		return mail.LowerASCII(h.Place()) + terms, nil
 	}
 	domain, err := route.NormalizeDomain(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: %.100q: %w", ErrInvalid, name, err)
 	}
-	return domain, nil
+	return domain + terms, nil
 }

@@ -3,6 +3,7 @@ package mail
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,6 +64,13 @@ type Hop struct {
 	TLS            HopTLS
 	UseHELO        bool // send HELO, not EHLO
 	MaxConnections int  // at the same time; 0: the site's limit per domain
+}
+
+// Place returns the part of the Key that says where the hop is, without the terms that may follow:
+// "[10.0.0.7]:25" of "[10.0.0.7]:25 tls=required".
+func (h *Hop) Place() string {
+	place, _, _ := strings.Cut(h.Key, " ")
+	return place
 }
 
 // Local reports whether the hop is the drop directory.

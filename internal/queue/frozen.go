@@ -101,7 +101,8 @@ func (q *Queue) freezeOf(e *entry) (f Freeze, frozen bool) {
 	if len(q.freezes) == 0 {
 		return f, false
 	}
-	for _, name := range [...]string{"*", mail.LowerASCII(q.hops.at(e.hop).to.Key), q.domains.at(e.domain).name} {
+	to := q.hops.at(e.hop).to
+	for _, name := range [...]string{"*", mail.LowerASCII(to.Key), mail.LowerASCII(to.Place()), q.domains.at(e.domain).name} {
 		if f, frozen = q.freezes[name]; frozen {
 			return f, true
 		}

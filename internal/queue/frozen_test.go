@@ -119,3 +119,40 @@ func TestFreezeAll(t *testing.T) {
 		w.stop(t)
 	})
 }
+
+// A place stands for the hop under any terms; with terms it is that hop alone.
+func TestFreezeByPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) {
+			o.Route = func(domain string) (*mail.Hop, error) {
+				return &mail.Hop{Key: "[192.0.2.7]:25 tls=" + strings.TrimSuffix(domain, ".test"), Kind: mail.HopHosts}, nil
+			}
+		})
+		w.send("a", "required.test", "verified.test")
+		frozen := func(names ...string) int {
+			var list []Freeze
+			for _, n := range names {
+				list = append(list, Freeze{Name: n})
+			}
+			w.SetFrozen(list)
+			synctest.Wait()
+			return w.Stats().Frozen
+		}
+		w.SetFrozen([]Freeze{{Name: "[192.0.2.7]:25"}})
+		w.start(t)
+		synctest.Wait()
+		if n := w.Stats().Frozen; n != 2 {
+			t.Errorf("by the place: %d frozen, want 2", n)
+		}
+		if refs, _ := w.Select(Selection{Hop: "[192.0.2.7]:25"}, 0, 10); len(refs) != 2 {
+			t.Errorf("the place selects %v", refs)
+		}
+		if refs, _ := w.Select(Selection{Hop: "[192.0.2.7]:25 TLS=verified"}, 0, 10); len(refs) != 1 {
+			t.Errorf("the key selects %v", refs)
+		}
+		if n := frozen("[192.0.2.7]:25 tls=required"); n != 1 {
+			t.Errorf("with its terms: %d frozen, want 1", n)
+		}
+		w.stop(t)
+	})
+}

@@ -10,15 +10,20 @@ import (
 // Selection says which waiting recipients are meant: all conditions that are set must be true. The zero
 // Selection means all.
 type Selection struct {
-	Hop    string  // Key of the next hop, in any case
+	Hop    string  // Key or Place of the next hop, in any case
 	Domain string  // of the recipient, in any case
 	State  Waiting // 0: any
 }
 
 func (s *Selection) matches(q *Queue, e *entry) bool {
 	return (s.State == 0 || e.waiting() == s.State) &&
-		(s.Hop == "" || mail.EqualFoldASCII(q.hops.at(e.hop).to.Key, s.Hop)) &&
+		(s.Hop == "" || is(q.hops.at(e.hop).to, s.Hop)) &&
 		(s.Domain == "" || mail.EqualFoldASCII(q.domains.at(e.domain).name, s.Domain))
+}
+
+// is reports whether a hop is the one that a person names, by its Key or by its Place.
+func is(h *mail.Hop, name string) bool {
+	return mail.EqualFoldASCII(h.Key, name) || mail.EqualFoldASCII(h.Place(), name)
 }
 
 // Ref names a recipient.

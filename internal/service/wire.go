@@ -37,11 +37,20 @@ func routeOptions(c *config.VirtualServer, defaultDomain string, own func(netip.
 			tls := hopTLS(d.TLS)
 			o.Domains = append(o.Domains, route.Domain{
 				Name: d.Name, Kind: route.Remote, Route: d.Route, AllowRelay: d.AllowRelay,
-				UseHELO: d.SendHELO, TLS: &tls, MaxConnections: d.MaxConnections,
+				UseHELO: d.SendHELO, TLS: &tls, MaxConnections: ownLimit(d.MaxConnections, c.Connections.OutboundPerDomain),
 			})
 		}
 	}
 	return o
+}
+
+// ownLimit is a domain's limit of connections where it is not the site's: only then is its next hop one with
+// terms of its own.
+func ownLimit(domain, site int) int {
+	if domain == site {
+		return 0
+	}
+	return domain
 }
 
 func hopTLS(t config.OutboundTLS) mail.HopTLS {
