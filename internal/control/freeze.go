@@ -114,6 +114,20 @@ func frozenView(z service.Freeze, kept map[string]int) Frozen {
 	return Frozen{Name: z.Name, Since: z.Since, Until: z.Until, By: z.By, Reason: z.Reason, Waiting: kept[z.Name]}
 }
 
+// cutTerms parts a place from the terms that follow it in the key of a next hop.
+func cutTerms(name string) (place, terms string, err error) {
+	place, terms, _ = strings.Cut(mail.LowerASCII(name), " ")
+	for word := range strings.FieldsSeq(terms) {
+		if word != "helo" && !strings.HasPrefix(word, "tls=") && !strings.HasPrefix(word, "connections=") {
+			return "", "", fmt.Errorf("%w: %.100q is neither a next hop nor a domain", ErrInvalid, name)
+		}
+	}
+	if terms != "" {
+		terms = " " + terms
+	}
+	return place, terms, nil
+}
+
 // destination brings what a person writes into the form that the queue compares: the key of a next hop, its place
 // alone, which stands for the place under any terms, or a domain.
 func (c *Control) destination(r FreezeRequest) (string, error) {
@@ -135,9 +149,9 @@ func (c *Control) destination(r FreezeRequest) (string, error) {
 			return z.Name, nil
 		}
 	}
-	name, terms, _ := strings.Cut(name, " ")
-	if terms != "" {
-		terms = " " + mail.LowerASCII(terms)
+	name, terms, err := cutTerms(name)
+	if err != nil {
+		return "", err
 	}
 	if _, err := netip.ParseAddr(name); err == nil || strings.ContainsAny(name, ":[") {
 		h, err := v.Routes().HopTo(name)
@@ -146,7 +160,7 @@ func (c *Control) destination(r FreezeRequest) (string, error) {
 		}
 		return mail.LowerASCII(h.Place()) + terms, nil
 	}
-	domain, err := route.NormalizeDomain(name)
+	domain, err := route.NormalizeDomain(strings.TrimSuffix(name, "."))
 	if err != nil {
 		return "", fmt.Errorf("%w: %.100q: %w", ErrInvalid, name, err)
 	}
