@@ -136,6 +136,10 @@ func (v *Server) send(ctx context.Context, r *report.Report) error {
 			wanted = append(wanted, res)
 		}
 	}
+	if n := len(r.Results) - len(wanted); n > 0 && r.Kind == report.Failure {
+		// RFC 3461 §4.1 asks for silence towards the sender; the log is the only trace.
+		v.log.Info("a message failed, and nobody wants to be told", "server", v.name, "id", r.Env.ID.String(), "recipients", n, "reason", r.Results[0].Reply.String())
+	}
 	if len(wanted) == 0 {
 		return nil
 	}
