@@ -221,12 +221,15 @@ func (e *env) acted(a control.QueueAction, done string, n control.Acted) error {
 	for _, id := range n.Unknown {
 		fmt.Fprintf(e.Err, "mailroot: no message %s is queued\n", id)
 	}
-	if n.Recipients == 0 && n.Later == 0 {
+	if n.Recipients == 0 && n.Later == 0 && n.Already == 0 {
 		return &exitError{ExitNotFound, fmt.Errorf("no queued recipient matches")}
 	}
 	switch {
 	case e.json:
 		e.printJSON(n)
+	case n.Recipients == 0 && n.Already > 0:
+		so := map[string]string{"hold": "held already", "release": "not held", "reroute": "on that way already"}[a.Verb]
+		fmt.Fprintf(e.Out, "Nothing to do: %s %s %s.\n", recipientCount(n.Already), plural(n.Already, "is", "are"), so)
 	case a.DryRun:
 		fmt.Fprintf(e.Out, "%s of %s would be %s.\n", recipientCount(n.Recipients), messageCount(n.Messages), done)
 		e.printEntries(n.First)

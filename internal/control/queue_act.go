@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type Acted struct {
 	Messages   int `json:"messages"`
 	// Later are those of hold, return and delete that are in flight: it is done when they come back and still wait.
 	Later int `json:"later,omitempty"`
+	// Already are those that were as the action would make them: held, not held, or on that way.
+	Already int `json:"already,omitempty"`
 	// Unknown are the ids of the selection that are not queued.
 	Unknown []string `json:"unknown,omitempty"`
 	// First are the first messages, of a dry run.
@@ -62,6 +65,9 @@ func (c *Control) QueueAct(ctx context.Context, a Actor, act QueueAction, progre
 	if err := act.check(); err != nil {
 		return Acted{}, err
 	}
+	if err := c.checkWay(act.To); err != nil {
+		return Acted{}, err
+	}
 	w, err := act.parse(time.Now())
 	if err != nil {
 		return Acted{}, err
@@ -78,7 +84,12 @@ func (c *Control) QueueAct(ctx context.Context, a Actor, act QueueAction, progre
 	case act.Verb == "return" && !act.WithoutReport:
 		err = c.giveBack(ctx, &w, &act, &n, tell)
 	default:
-		err = c.change(ctx, &w, &act, &n, tell)
+		if err = c.change(ctx, &w, &act, &n, tell); err == nil && n.Recipients == 0 {
+			// Nothing was to be done: because nothing is there, or because it was so already.
+			var seen Acted
+			err = c.preview(ctx, &w, &act, &seen, func() {})
+			n.Already = seen.Already
+		}
 	}
 	args := []any{"recipients", n.Recipients, "selection", act.Selection.String()}
 	for _, extra := range []struct{ name, value string }{{"to", act.To}, {"reason", act.Reason}} {
@@ -126,6 +137,23 @@ func (act *QueueAction) check() error {
 		return fmt.Errorf("%w: the next hop: %w", ErrInvalid, err)
 	}
 	act.To = h.String()
+	return nil
+}
+
+// checkWay refuses to send mail to this service itself, which would return it at once.
+func (c *Control) checkWay(to string) error {
+	v := c.server()
+	h, err := route.ParseHost(to)
+	if err != nil || !h.Addr.IsValid() {
+		return nil // "default", none, or a name: that is looked up when the mail goes
+	}
+	port := h.Port
+	if port == 0 {
+		port = uint16(v.Config().Connections.OutboundPort)
+	}
+	if v.IsSelf(netip.AddrPortFrom(h.Addr, port)) {
+		return fmt.Errorf("%w: the next hop: %s is this service", ErrInvalid, to)
+	}
 	return nil
 }
 
@@ -230,7 +258,9 @@ func (c *Control) giveBack(ctx context.Context, w *chosen, act *QueueAction, n *
 // preview counts what an action would touch.
 func (c *Control) preview(ctx context.Context, w *chosen, act *QueueAction, n *Acted, tell func()) error {
 	return c.eachSelected(ctx, w, func(e *spool.Entry, rcpts []int) error {
+		all := len(rcpts)
 		rcpts = slices.DeleteFunc(rcpts, func(rcpt int) bool { return act.idle(&e.Recipients[rcpt]) })
+		n.Already += all - len(rcpts)
 		if len(rcpts) == 0 {
 			return nil
 		}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/mailroot/mailroot/internal/badmail"
@@ -49,6 +50,9 @@ func (v *Server) Warnings() []string {
 	}
 	return w
 }
+
+// IsSelf reports whether a connection to that address and port would reach this virtual server.
+func (v *Server) IsSelf(ap netip.AddrPort) bool { return v.plan.Load().isSelf(ap) }
 
 // Routes returns the routes in force.
 func (v *Server) Routes() *route.Table { return v.plan.Load().table }
