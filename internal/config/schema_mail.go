@@ -46,7 +46,7 @@ func badmailBlock() Block {
 		Name: "badmail", Help: "Cleaning of the badmail folder, and when to warn about it.",
 		Settings: []Setting{
 			{Name: "max_age", Kind: KindTime, Default: `"off"`, Min: 3600, Max: 3650 * day, Zero: "off", Example: `"90d"`,
-				Help: "Remove what is older, looked at once an hour."},
+				Help: "Remove what is older, looked at every ten minutes."},
 			{Name: "max_size", Kind: KindSize, Default: `"off"`, Min: kib, Max: maxSize, Zero: "off", Example: `"10GB"`,
 				Help: "Remove the oldest when what this service put there is larger together."},
 			{Name: "warn_messages", Kind: KindInt, Default: `1000`, Min: 1, Max: maxCount, Zero: "off",

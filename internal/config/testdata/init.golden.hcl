@@ -153,7 +153,7 @@ virtual_server "default" {
 
   # Cleaning of the badmail folder, and when to warn about it.
   badmail {
-    # Remove what is older, looked at once an hour.
+    # Remove what is older, looked at every ten minutes.
     #max_age = "off"
     # Remove the oldest when what this service put there is larger together.
     #max_size = "off"
