@@ -132,8 +132,8 @@ func (l *list) add(spec string, text []byte) error {
 	return nil
 }
 
-// find returns the index of the first octet of set from pos on, outside of quoted strings, comments
-// and address literals; len(b) if there is none.
+// find returns the index of the first octet of set from pos on, outside of quoted strings, comments,
+// encoded words and address literals; len(b) if there is none.
 func (l *list) find(pos int, set string) (int, error) {
 	for pos < len(l.b) {
 		c := l.b[pos]
@@ -153,6 +153,8 @@ func (l *list) find(pos int, set string) (int, error) {
 		case c == '[':
 			// One that is not closed is a bracket in a name.
 			pos += max(1, bytes.IndexByte(l.b[pos:min(len(l.b), pos+64)], ']')+1)
+		case c == '=' && encodedWord(l.b[pos:]) > 0:
+			pos += encodedWord(l.b[pos:])
 		case strings.IndexByte(set, c) >= 0:
 			return pos, nil
 		default:
@@ -160,6 +162,29 @@ func (l *list) find(pos int, set string) (int, error) {
 		}
 	}
 	return len(l.b), nil
+}
+
+// encodedWord returns the length of the encoded word (RFC 2047 §2) that b begins with, 0 if it begins with none.
+// Some writers leave commas in it.
+func encodedWord(b []byte) int {
+	const longest = 256 // theirs; the RFC has 75
+	b = b[:min(len(b), longest)]
+	if !bytes.HasPrefix(b, []byte("=?")) {
+		return 0
+	}
+	pos := 2
+	for range 2 { // charset, encoding
+		n := bytes.IndexByte(b[pos:], '?')
+		if n <= 0 || bytes.ContainsAny(b[pos:pos+n], " \t\r\n,;:<>@\"") {
+			return 0
+		}
+		pos += n + 1
+	}
+	n := bytes.Index(b[pos:], []byte("?="))
+	if n < 0 || bytes.ContainsAny(b[pos:pos+n], "? \t\r\n") {
+		return 0
+	}
+	return pos + n + 2
 }
 
 // skipQuoted returns the length of the quoted string that b begins with.

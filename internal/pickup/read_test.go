@@ -195,6 +195,8 @@ func TestUnusable(t *testing.T) {
 		{"NUL in the body", xHead + "\r\n" + strings.Repeat("text\r\n", 50_000) + "\x00", "The file has a NUL octet"},
 		{"UTF-16 with mark", "\xff\xfe" + utf16(xHead, 0), "The file is UTF-16."},
 		{"UTF-16 big endian with mark", "\xfe\xff" + utf16(xHead, 1), "The file is UTF-16."},
+		{"UTF-32 with mark", "\xff\xfe\x00\x00x\x00\x00\x00", "The file is UTF-32."},
+		{"UTF-32 big endian with mark", "\x00\x00\xfe\xff\x00\x00\x00x", "The file is UTF-32."},
 		{"UTF-16 without mark", utf16(xHead, 0), "The file is UTF-16."},
 		{"UTF-16 big endian", utf16(xHead, 1), "The file is UTF-16."},
 		{"bad recipient", "x-sender: a@b.example\r\nx-receiver: c@d@e.example\r\n\r\n", "The field x-receiver cannot be read: this is no mail address (c@d@e.example)"},

@@ -161,8 +161,12 @@ var (
 )
 
 // begin looks at the beginning of a file. It passes over a byte order mark of UTF-8 and does not
-// take UTF-16.
+// take UTF-16 or UTF-32.
 func begin(b []byte) ([]byte, error) {
+	// The mark of UTF-32 may begin like that of UTF-16.
+	if bytes.HasPrefix(b, []byte("\xff\xfe\x00\x00")) || bytes.HasPrefix(b, []byte("\x00\x00\xfe\xff")) {
+		return nil, unusablef("The file is UTF-32. Write it as ASCII, UTF-8 or in an 8-bit character set.")
+	}
 	if bytes.HasPrefix(b, []byte("\xff\xfe")) || bytes.HasPrefix(b, []byte("\xfe\xff")) || isUTF16(b) {
 		return nil, unusablef("The file is UTF-16. Write it as ASCII, UTF-8 or in an 8-bit character set.")
 	}
