@@ -114,6 +114,8 @@ func (x *xLines) take(f *field) error {
 		return fieldError("x-sender", err)
 	case len(list) == 0: // nothing is said
 		return nil
+	case len(list) == 1 && x.sender != nil && *x.sender == list[0]: // some programs write it twice
+		return nil
 	case len(list) > 1 || x.sender != nil:
 		return unusablef("There is more than one address in x-sender.")
 	}
