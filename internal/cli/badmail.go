@@ -153,8 +153,11 @@ func (c *badmailShow) Run(e *env) error {
 	rows := make([][]string, len(m.Recipients))
 	for i, r := range m.Recipients {
 		state := "-"
-		if r.Failed {
+		switch {
+		case r.Failed:
 			state = "failed"
+		case r.Copy:
+			state = "copy"
 		}
 		rows[i] = []string{r.Address, state, r.Host, r.Reply}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/badmail"
+	"github.com/mailroot/mailroot/internal/intake"
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/service"
 	"github.com/mailroot/mailroot/internal/smtp"
@@ -99,7 +100,9 @@ func badmailEntry(s *badmail.Stored) BadmailEntry {
 	}
 	for i := range s.Recipients {
 		r := &s.Recipients[i]
-		e.Recipients = append(e.Recipients, BadmailRecipient{Address: r.Address, Failed: r.Failed, Reply: r.Reply, Host: r.Host})
+		e.Recipients = append(e.Recipients, BadmailRecipient{
+			Address: r.Address, Failed: r.Failed, Copy: s.Source == "report" && i > intake.ReportTo, Reply: r.Reply, Host: r.Host,
+		})
 	}
 	if cl := s.Client; cl != nil {
 		e.Client = strings.TrimSpace(cl.Address + " " + cl.Helo + " " + cl.Account)

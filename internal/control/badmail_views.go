@@ -60,6 +60,7 @@ type BadmailEntry struct {
 type BadmailRecipient struct {
 	Address string `json:"address"`
 	Failed  bool   `json:"failed,omitempty"`
+	Copy    bool   `json:"copy,omitempty"` // it got, or gets, a copy of the report
 	Reply   string `json:"reply,omitempty"`
 	Host    string `json:"host,omitempty"`
 }
