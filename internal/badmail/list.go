@@ -35,7 +35,7 @@ func (q *Query) Matches(e *Stored) bool {
 	switch q.Sender {
 	case "":
 	case "<>":
-		if sender != "" || e.Foreign != "" {
+		if sender != "" || e.Foreign != "" || e.NoSender() {
 			return false
 		}
 	default:

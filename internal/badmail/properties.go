@@ -43,6 +43,12 @@ type Sender struct {
 	EnvID      string `json:"envid,omitempty"` // xtext
 }
 
+// NoSender reports whether nobody knows the sender: of a file of the pickup directory none was understood. One
+// that was has a body type, also the null sender.
+func (p *Properties) NoSender() bool {
+	return p.File != "" && p.Sender.Address == "" && p.Sender.Body == ""
+}
+
 // Recipient is one forward-path with its parameters and its last result.
 type Recipient struct {
 	Address string `json:"address"`

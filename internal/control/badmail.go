@@ -95,7 +95,10 @@ func badmailEntry(s *badmail.Stored) BadmailEntry {
 		}
 		return e
 	}
-	if e.Sender == "" {
+	switch {
+	case s.NoSender():
+		e.Sender = "-"
+	case e.Sender == "":
 		e.Sender = "<>"
 	}
 	for i := range s.Recipients {

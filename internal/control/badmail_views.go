@@ -44,7 +44,7 @@ type BadmailEntry struct {
 	Size           int64              `json:"size"` // of the message
 	Subject        string             `json:"subject,omitempty"`
 	MessageID      string             `json:"message_id,omitempty"` // only in show
-	Sender         string             `json:"sender"`               // "<>" for the null reverse-path
+	Sender         string             `json:"sender"`               // "<>" for the null reverse-path, "-" if none was understood
 	Recipients     []BadmailRecipient `json:"recipients"`
 	RecipientCount int                `json:"recipient_count"`
 	Linked         string             `json:"linked,omitempty"` // the entry that belongs to it: of a report the original, in show also of an original the report
