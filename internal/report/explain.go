@@ -13,7 +13,11 @@ type reason struct{ why, do string }
 func explain(res *mail.Result) (why, do string) {
 	if GivenUp(res.Reply) && !res.Cause.IsZero() {
 		r := reasonOf(res.Cause)
-		return "The message was tried again and again, but the time set for it has passed. " + r.why, r.do
+		over := "but the time set for it has passed. "
+		if strings.Contains(res.Reply.Text, " attempts; ") { // as the queue words it
+			over = "as often as is set. "
+		}
+		return "The message was tried again and again, " + over + r.why, r.do
 	}
 	if res.Ours && res.Reply.Enhanced == mail.Enhanced(5, 3, 0) { // our own system gives the message up
 		return "An administrator of this mail server has returned the message.",

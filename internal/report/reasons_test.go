@@ -55,7 +55,7 @@ func reasons() []testCase {
 // What was given up is explained by its last attempt, and the postmaster is told what to do about accounts.
 func TestReasons(t *testing.T) {
 	for name, want := range map[string][]string{
-		"why-unreachable":     {"the time set for it has passed", "could not be reached", "connection refused"},
+		"why-unreachable":     {"as often as is set", "could not be reached", "connection refused"},
 		"why-mailbox-full":    {"mailbox is full"},
 		"why-tls-asked":       {"must travel encrypted"},
 		"why-log-on":          {"add a remote domain with authentication, or correct the account"},

@@ -59,3 +59,16 @@ func FuzzReported(f *testing.F) {
 		}
 	})
 }
+
+// What ended the attempts is said: their number, or the time.
+func TestWhatGaveUp(t *testing.T) {
+	for text, want := range map[string]string{
+		"Message given up: not delivered in 48 attempts; last reply: 450 x": "as often as is set",
+		"Message given up: delivery time expired; last reply: 450 x":        "the time set for it has passed",
+	} {
+		res := words.Result{Ours: true, Reply: words.NewReply(451, words.Enhanced(4, 4, 7), text), Cause: words.NewReply(450, words.Enhanced(4, 2, 2), "x")}
+		if why, _ := explain(&res); !strings.Contains(why, want) {
+			t.Errorf("%q: %q", text, why)
+		}
+	}
+}
