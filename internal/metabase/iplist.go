@@ -1,0 +1,230 @@
+package metabase
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// AddressList is what a RelayIpList or IPSecurity says: who is let in, or who is kept out.
+type AddressList struct {
+	// AllExcept: everybody but those on the list; else only those on it.
+	AllExcept bool
+	Networks  []netip.Prefix
+	// Names are domain names on the list. In the binary form where they stand is not known for certain, so that they are what
+	// looks like one.
+	Names []string
+	// Dropped are entries that a configuration cannot hold, in words.
+	Dropped []string
+	// Empty: there was nothing at all in the value.
+	Empty bool
+}
+
+// The binary form, as far as it is known: four offsets with their top bit set, a flag, the size of the fixed part; then, at the
+// offsets, the addresses that are denied, those that are granted, the names that are denied, those that are granted.
+const (
+	topBit    = 1 << 31
+	listHead  = 24 // octets
+	groupSize = 20 // octets: family, entries, size of one, nothing, offset
+	familyIP4 = 2
+)
+
+// ParseAddressList reads the binary form of RelayIpList and IPSecurity. Nothing but what is understood to the last octet that
+// matters is taken: each doubt is an error, and who gets one must let nobody in.
+func ParseAddressList(b []byte) (AddressList, error) {
+	if len(b) == 0 {
+		return AddressList{Empty: true}, nil
+	}
+	r := listReader{b: b}
+	if len(b) < listHead {
+		return AddressList{}, fmt.Errorf("it has %d octets, and its head alone has %d", len(b), listHead)
+	}
+	if flag := r.word(16); flag > 1 {
+		return AddressList{}, fmt.Errorf("its flag is %d, which is not known", flag)
+	}
+	if size := int64(r.word(20)); size < listHead || size > int64(len(b)) {
+		return AddressList{}, fmt.Errorf("its fixed part has %d octets, and all of it %d", size, len(b))
+	}
+	deny, denyNames := r.addresses(0), r.names(8)
+	grant, grantNames := r.addresses(4), r.names(12)
+	denied, granted := len(deny)+denyNames > 0, len(grant)+grantNames > 0
+	switch {
+	case r.err != nil:
+		return AddressList{}, r.err
+	case denied && granted:
+		return AddressList{}, fmt.Errorf("it grants and denies at the same time")
+	}
+	l := AddressList{AllExcept: denied, Networks: append(deny, grant...), Dropped: r.dropped, Empty: !denied && !granted}
+	if denyNames+grantNames > 0 {
+		l.Names = r.texts()
+	}
+	if n := len(l.Networks); n > maxList {
+		return AddressList{}, fmt.Errorf("it has %d addresses, and a configuration holds %d", n, maxList)
+	}
+	if l.AllExcept && len(r.dropped) > 0 {
+		return AddressList{}, fmt.Errorf("it keeps out %s, which no network says", r.dropped[0])
+	}
+	return l, nil
+}
+
+// listReader reads within the bounds of a value; the first error stays.
+type listReader struct {
+	b       []byte
+	err     error
+	dropped []string
+	used    [][2]int // what the addresses take up
+}
+
+func (r *listReader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (r *listReader) word(at int) uint32 {
+	if at < 0 || at > len(r.b)-4 {
+		r.fail("it ends within a number, at octet %d", at)
+		return 0
+	}
+	return binary.LittleEndian.Uint32(r.b[at:])
+}
+
+// offset follows an offset that stands at a place, to something that has size octets at least.
+func (r *listReader) offset(at, size int) int {
+	v := r.word(at)
+	to := int64(v &^ topBit)
+	if r.err == nil && (v&topBit == 0 || to+int64(size) > int64(len(r.b)) || to < listHead) {
+		r.fail("an offset at octet %d leads nowhere (%d)", at, to)
+	}
+	if r.err != nil {
+		return 0
+	}
+	return int(to)
+}
+
+// addresses reads the section to which the offset at a place leads.
+func (r *listReader) addresses(at int) []netip.Prefix {
+	section := r.offset(at, 8)
+	groups, total := r.word(section), r.word(section+4)
+	if r.err != nil || groups == 0 && total == 0 {
+		return nil
+	}
+	if int64(section)+8+int64(groups)*groupSize > int64(len(r.b)) {
+		r.fail("it has %d groups of addresses, for which there is no room", groups)
+		return nil
+	}
+	var out []netip.Prefix
+	found := uint32(0)
+	for i := range int(groups) {
+		g := section + 8 + i*groupSize
+		family, entries, size := r.word(g), r.word(g+4), r.word(g+8)
+		switch {
+		case family != familyIP4 || size != 4:
+			r.fail("it has addresses of the family %d with %d octets each, which is not IPv4", family, size)
+		case entries < 1:
+			r.fail("a group of addresses has no mask")
+		case int64(entries) > int64(len(r.b))/4:
+			r.fail("a group has %d entries, for which there is no room", entries)
+		}
+		if r.err != nil {
+			return nil
+		}
+		data := r.offset(g+16, int(entries)*4)
+		if r.err != nil {
+			return nil
+		}
+		r.used = append(r.used, [2]int{data, data + int(entries)*4})
+		found += entries - 1
+		if found > maxList {
+			r.fail("it has more than %d addresses", maxList)
+			return nil
+		}
+		out = append(out, r.group(data, int(entries))...)
+	}
+	if found != total {
+		r.fail("it says that it has %d addresses, and has %d", total, found)
+	}
+	return out
+}
+
+// group reads a mask and the addresses that have it.
+func (r *listReader) group(data, entries int) []netip.Prefix {
+	mask := netip.AddrFrom4([4]byte(r.b[data:]))
+	bits, contiguous := maskBits(mask)
+	var out []netip.Prefix
+	for i := 1; i < entries; i++ {
+		addr := netip.AddrFrom4([4]byte(r.b[data+4*i:]))
+		if !contiguous {
+			r.dropped = append(r.dropped, addr.String()+" with the mask "+mask.String())
+			continue
+		}
+		out = append(out, netip.PrefixFrom(addr, bits).Masked())
+	}
+	return out
+}
+
+// maskBits returns the length of a mask whose ones stand together at its front.
+func maskBits(mask netip.Addr) (int, bool) {
+	a := mask.As4()
+	v := binary.BigEndian.Uint32(a[:])
+	n := 0
+	for n < 32 && v&(1<<(31-n)) != 0 {
+		n++
+	}
+	return n, uint64(v)<<n&(1<<32-1) == 0
+}
+
+// names returns how many names the section has to which the offset at a place leads.
+func (r *listReader) names(at int) int {
+	section := r.offset(at, 8)
+	groups, total := r.word(section), r.word(section+4)
+	if r.err != nil || groups == 0 && total == 0 {
+		return 0
+	}
+	n := int64(max(groups, total))
+	if n > int64(len(r.b)) {
+		r.fail("it has %d names, for which there is no room", n)
+		return 0
+	}
+	return int(n)
+}
+
+// texts finds what looks like a domain name outside of the addresses.
+func (r *listReader) texts() []string {
+	rest := []byte(string(r.b))
+	for _, u := range r.used {
+		clear(rest[u[0]:u[1]])
+	}
+	var out []string
+	for _, run := range strings.FieldsFunc(string(rest[listHead:]), func(c rune) bool {
+		return !(c == '.' || c == '-' || c == '*' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')
+	}) {
+		if len(run) >= 3 && len(run) <= 253 && strings.ContainsAny(run, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") && len(out) < 100 {
+			out = append(out, run)
+		}
+	}
+	return out
+}
+
+// ParseAddress reads an entry as ADSI, WMI and adsutil show it: "address, mask".
+func ParseAddress(s string) (netip.Prefix, error) {
+	addr, mask, hasMask := strings.Cut(s, ",")
+	a, err := netip.ParseAddr(strings.TrimSpace(addr))
+	if err != nil || a.Zone() != "" {
+		return netip.Prefix{}, fmt.Errorf("%s is no address", quoted(s))
+	}
+	a = a.Unmap()
+	if !hasMask {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	m, err := netip.ParseAddr(strings.TrimSpace(mask))
+	if err != nil || !m.Is4() || !a.Is4() {
+		return netip.Prefix{}, fmt.Errorf("%s is no address with a mask", quoted(s))
+	}
+	bits, contiguous := maskBits(m)
+	if !contiguous {
+		return netip.Prefix{}, fmt.Errorf("%s has a mask that no network has", quoted(s))
+	}
+	return netip.PrefixFrom(a, bits).Masked(), nil
+}
