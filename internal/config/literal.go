@@ -208,3 +208,6 @@ func quote(s string) string {
 	b.WriteByte('"')
 	return b.String()
 }
+
+// Quote writes a text as the file has it, in quotation marks.
+func Quote(s string) string { return quote(s) }

@@ -125,6 +125,9 @@ func securityProperties() []Property {
 func accessProperties() []Property {
 	return []Property{
 		taken("AuthFlags", 6000, "", "access.authentication"),
+		taken("AuthAnonymous", 0, "", "access.authentication"),
+		taken("AuthBasic", 0, "", "access.authentication"),
+		taken("AuthNTLM", 0, "", "access.authentication"),
 		notTaken("AllowAnonymous", 5005, "AuthFlags says who may come without authentication"),
 		changed("DefaultLogonDomain", 6012, "", "access.basic_domain", "SaslLogonDomain goes before it"),
 		taken("SaslLogonDomain", 0, "", "access.basic_domain"),
@@ -134,6 +137,8 @@ func accessProperties() []Property {
 		notTaken("AnonymousUserName", 6020, "mail is taken without an account of the operating system"),
 		secret("AnonymousUserPass", 6021, "", "mail is taken without an account of the operating system"),
 		changed("AccessSSLFlags", 6030, "0", "access.require_tls", "needs a certificate, so it is written commented out; AccessSSL128 becomes access.strong_only, certificates of clients access.client_certificates"),
+		taken("AccessSSL", 0, "", "access.require_tls"),
+		taken("AccessSSL128", 0, "", "access.strong_only"),
 		notTaken("SSLCertHash", 5506, "the certificate and its key stand in the store of the old machine; export them as PEM and set access.certificate and access.private_key"),
 		notTaken("SSLStoreName", 5511, "see SSLCertHash"),
 		taken("IPSecurity", 6019, "", "access.connection_control"),
@@ -175,7 +180,7 @@ func loggingProperties() []Property {
 
 func protocolProperties() []Property {
 	return []Property{
-		changed("SmtpInboundCommandSupportOptions", 36998, "7697601", "protocol.turn", whyVerbs+"; TURN alone is a setting"),
+		notTaken("SmtpInboundCommandSupportOptions", 36998, whyVerbs),
 		notTaken("SmtpOutboundCommandSupportOptions", 36999, whyVerbs+" (the value 7 of installed systems kept the old service from ESMTP)"),
 		taken("ConnectResponse", 0, "", "protocol.banner"),
 		notTaken("Switch8BitMIME", 36865, whyVerbs),

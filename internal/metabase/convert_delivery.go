@@ -1,0 +1,334 @@
+package metabase
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/mailroot/mailroot/internal/config"
+)
+
+func (c *converter) delivery() {
+	b := c.vs.block("delivery", "")
+	c.smartHost(b)
+	c.count(b, "max_hops", "HopCount")
+	c.masquerade(b)
+	c.yes(b, "reverse_dns", "EnableReverseDnsLookup")
+	if c.later || !c.hasOldRetry() {
+		c.laterRetry(b)
+	} else {
+		c.oldRetry(b)
+	}
+	c.siteSecurity(b)
+}
+
+// smartHost converts where mail for remote domains goes.
+func (c *converter) smartHost(b *block) {
+	host, kind := c.value("SmartHost"), c.value("SmartHostType")
+	if strings.TrimSpace(host.text) == "" {
+		if n, err := number(kind.text); kind.set() && (err != nil || n != 0) {
+			c.leave(kind, "there is no SmartHost")
+		}
+		return
+	}
+	e := b.set("smart_host", list(hosts(host.text)), host.note())
+	c.record(host, e, "")
+	if e.off != "" {
+		c.report.attend("the smart host %s of %s cannot be taken (%s): mail goes by DNS until delivery.smart_host is set", quoted(host.text), c.path, e.off)
+		return
+	}
+	c.loops(host.text, "delivery.smart_host")
+	n, err := number(kind.text)
+	switch {
+	case err != nil || n > 2:
+		c.leave(kind, "%s is no kind that is known; the smart host is always used", quoted(kind.text))
+	case n == 0:
+		e.off = "SmartHostType is 0, so that the old service did not use it"
+		c.change(kind, "delivery.smart_host", e.value, "commented out: "+e.off)
+	default:
+		c.record(kind, b.set("direct_first", strconv.FormatBool(n == 1), kind.note()), "")
+	}
+}
+
+// hosts takes a text apart that may name several.
+func hosts(s string) []string {
+	return strings.FieldsFunc(clean(s), func(r rune) bool { return r == ';' || r == ',' || r == ' ' })
+}
+
+// loops warns of a next hop that is this server.
+func (c *converter) loops(text, setting string) {
+	for _, h := range hosts(text) {
+		name := strings.ToLower(strings.TrimSuffix(h, "."))
+		if name != "" && (name == c.fqdn || name == "localhost" || name == "127.0.0.1" || name == "[127.0.0.1]") {
+			c.report.attend("%s of %s is this server itself (%s): mail would go round in a circle", setting, c.path, shown(h))
+		}
+	}
+}
+
+func (c *converter) masquerade(b *block) {
+	v, do := c.value("MasqueradeDomain"), c.value("DoMasquerade")
+	e := c.text(b, "masquerade_domain", "MasqueradeDomain")
+	if !do.set() {
+		return
+	}
+	if on, err := boolean(do.text); e != nil && e.off == "" && err == nil && !on {
+		e.off = "DoMasquerade is FALSE, so that the old service did not use it"
+		c.change(do, "delivery.masquerade_domain", e.value, "commented out: "+e.off)
+		return
+	}
+	if v.text == "" {
+		c.leave(do, "there is no MasqueradeDomain")
+		return
+	}
+	c.change(do, "delivery.masquerade_domain", "", "the masquerade domain is in force")
+}
+
+func (c *converter) hasLaterRetry() bool {
+	return c.hasAny("SmtpRemoteProgressiveRetry", "SmtpRemoteNDRExpireMinutes", "SmtpRemoteDelayExpireMinutes", "SmtpLocalNDRExpireMinutes", "SmtpLocalDelayExpireMinutes")
+}
+
+func (c *converter) hasOldRetry() bool {
+	return c.hasAny("RemoteRetryAttempts", "RemoteRetryInterval", "LocalRetryAttempts", "LocalRetryInterval")
+}
+
+// hasAny reports whether the file has one of the properties for the virtual server.
+func (c *converter) hasAny(names ...string) bool {
+	for _, name := range names {
+		for _, k := range c.chain {
+			if k.get(name) != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// What the service of Windows 2000 and later does where the schema names no default, in minutes.
+const (
+	ownDelay  = 720
+	ownExpire = 2880
+)
+
+// laterRetry converts the retries of Windows 2000 and later: intervals, and an age at which a message is returned.
+func (c *converter) laterRetry(b *block) {
+	remote, local := b.block("remote", ""), b.block("local", "")
+	v := c.value("SmtpRemoteProgressiveRetry")
+	intervals, err := minutes(v.text)
+	if err != nil {
+		c.leave(v, "%v; the default of the original holds", err)
+		intervals, _ = minutes(v.row.Default)
+	}
+	expire := c.expiry(remote, "SmtpRemoteNDRExpireMinutes", "SmtpRemoteDelayExpireMinutes")
+	e := c.retries(remote, intervals, expire, v.note())
+	if err == nil {
+		c.record(v, e, "with a jitter of 10 %; expire_after ends the attempts")
+	}
+	expire = c.expiry(local, "SmtpLocalNDRExpireMinutes", "SmtpLocalDelayExpireMinutes")
+	lv := c.value("LocalRetryInterval")
+	n, err := number(lv.text)
+	if err != nil || n == 0 || n > maxMinutes {
+		c.leave(lv, "%s is no interval; 60 minutes hold", quoted(lv.text))
+		n = 60
+	}
+	e = c.retries(local, []uint32{n}, expire, lv.note())
+	c.record(lv, e, "")
+	for _, name := range []string{"RemoteRetryAttempts", "RemoteRetryInterval", "LocalRetryAttempts"} {
+		if old := c.value(name); old.set() {
+			c.leave(old, "superseded: the service of Windows 2000 and later ends the attempts by their age")
+		}
+	}
+}
+
+const maxMinutes = 30 * 24 * 60 // the longest interval of the schema
+
+// minutes reads a list of intervals.
+func minutes(s string) ([]uint32, error) {
+	var out []uint32
+	for _, field := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+		n, err := number(field)
+		if err != nil || n == 0 || n > maxMinutes || len(out) == 100 {
+			return nil, fmt.Errorf("%s is no list of minutes", quoted(s))
+		}
+		out = append(out, n)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s is no list of minutes", quoted(s))
+	}
+	return out, nil
+}
+
+// retries sets the intervals, and so many attempts that only the age of a message ends them.
+func (c *converter) retries(b *block, intervals []uint32, expire int64, note string) *entry {
+	var texts []string
+	for _, n := range intervals {
+		texts = append(texts, strings.Trim(timeText(60*int64(n)), `"`))
+	}
+	e := b.set("retry_intervals", list(texts), note)
+	b.set("max_retries", strconv.Itoa(attempts(intervals, expire)), "So many that expire_after ends the attempts.")
+	return e
+}
+
+// attempts is how many there can be until a message is so many minutes old, with some to spare for shorter intervals.
+func attempts(intervals []uint32, expire int64) int {
+	const least, most = 48, 10_000
+	n, age := 1, int64(0)
+	for age < expire && n < most {
+		age += int64(intervals[min(n-1, len(intervals)-1)])
+		n++
+	}
+	return min(max(n+n/4+1, least), most)
+}
+
+// expiry sets when a message is returned, and when its sender is told that it waits; it returns the former in minutes.
+func (c *converter) expiry(b *block, expire, delay string) int64 {
+	set := func(name, property string, own int64) int64 {
+		v := c.value(property)
+		n, err := number(cmp.Or(v.text, strconv.FormatInt(own, 10)))
+		why := ""
+		switch {
+		case v.text == "":
+			v.text, v.from = strconv.FormatInt(own, 10), "schema"
+		case err != nil || n == 0:
+			why, n = fmt.Sprintf("%s is no time; %d minutes hold", quoted(v.text), own), uint32(own)
+		}
+		s := b.setting(name)
+		most := s.Max / 60
+		if int64(n) > most {
+			n, why = uint32(most), "the most that can be is "+timeText(s.Max)
+		}
+		c.record(v, b.set(name, timeText(60*int64(n)), v.note()), why)
+		return int64(n)
+	}
+	set("delay_notice_after", delay, ownDelay)
+	return set("expire_after", expire, ownExpire)
+}
+
+// oldRetry converts the retries of IIS 4: attempts at a fixed interval, no notice of delay, no age.
+func (c *converter) oldRetry(b *block) {
+	for _, side := range []struct{ name, attempts, interval string }{
+		{"remote", "RemoteRetryAttempts", "RemoteRetryInterval"}, {"local", "LocalRetryAttempts", "LocalRetryInterval"},
+	} {
+		r := b.block(side.name, "")
+		v := c.value(side.interval)
+		n, err := number(v.text)
+		if err != nil || n == 0 || n > maxMinutes {
+			c.leave(v, "%s is no interval; 60 minutes hold", quoted(v.text))
+			n = 60
+		}
+		e := r.set("retry_intervals", list([]string{strings.Trim(timeText(60*int64(n)), `"`)}), v.note())
+		c.record(v, e, "")
+		c.count(r, "max_retries", side.attempts)
+		r.set("delay_notice_after", `"off"`, "The service of IIS 4 sends no notice of delay, and does not return messages by their age.")
+		r.set("expire_after", `"off"`)
+	}
+}
+
+// The bits of RouteAction that mean something here.
+const (
+	routeDrop        = 0x1
+	routeSmartHost   = 0x2
+	routeSSL         = 0x4
+	routeSASL        = 0x8
+	routeAlias       = 0x10
+	routeDeliver     = 0x20
+	routeDefault     = 0x40
+	routeNTLM        = 0x80
+	routeClear       = 0x100
+	routeETRN        = 0x200
+	routeDomainRelay = 0x1000
+	routeKerberos    = 0x200000
+	routeHELO        = 0x400000
+
+	routeLocal = routeDrop | routeAlias | routeDefault
+	routeAuth  = routeNTLM | routeClear | routeKerberos
+	routeUsed  = routeLocal | routeSmartHost | routeSSL | routeSASL | routeDeliver | routeAuth | routeETRN | routeDomainRelay | routeHELO
+)
+
+// routeNames are the bits by name, for words that are written so and for those that are not taken.
+func routeNames() map[string]uint32 {
+	return map[string]uint32{
+		"drop": routeDrop, "smarthost": routeSmartHost, "ssl": routeSSL, "sasl": routeSASL, "alias": routeAlias, "deliver": routeDeliver,
+		"default": routeDefault, "auth_ntlm": routeNTLM, "auth_cleartext": routeClear, "etrn_cmd": routeETRN, "ip_relay": 0x400, "auth_relay": 0x800,
+		"domain_relay": routeDomainRelay, "cside_turn": 0x2000, "cside_etrn": 0x4000, "disable_etrn": 0x8000, "chunking": 0x10000,
+		"disable_chunk": 0x20000, "disable_bmime": 0x40000, "disable_dsn": 0x80000, "disable_pipeline": 0x100000,
+		"auth_kerberos": routeKerberos, "use_helo": routeHELO,
+	}
+}
+
+// unusedBits names the bits of a word that are not taken.
+func unusedBits(word uint32) string {
+	names := make(map[uint32]string)
+	for name, bit := range routeNames() {
+		names[bit] = strings.ToUpper(name)
+	}
+	var out []string
+	for i := range 32 {
+		bit := uint32(1) << i
+		if word&bit&^uint32(routeUsed) != 0 {
+			out = append(out, fmt.Sprintf("%s (0x%x)", cmp.Or(names[bit], "unknown"), bit))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// routeAction reads the word that holds for the key in hand. In doubt nobody may relay by it.
+func (c *converter) routeAction() (value, uint32) {
+	v := c.value("RouteAction")
+	word, err := flags(v.text, routeNames())
+	if err != nil || v.doubtful() {
+		word &^= routeDomainRelay
+		c.leave(v, "in doubt (%s): anonymous relay to it is not taken", cmp.Or(errText(err), "it stands twice"))
+	}
+	return v, word
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// siteSecurity converts how the server appears before next hops.
+func (c *converter) siteSecurity(b *block) {
+	s := b.block("outbound_security", "")
+	v, word := c.routeAction()
+	ssl := c.value("AlwaysUseSsl")
+	always, err := boolean(ssl.text)
+	switch {
+	case err == nil && always && ssl.set():
+		c.record(ssl, s.set("tls", `"required"`, ssl.note()), "")
+	case word&routeSSL != 0:
+		c.record(v, s.set("tls", `"required"`, v.note()), "the bit SSL")
+	case v.set():
+		c.change(v, "delivery.outbound_security.tls", `"opportunistic"`, "the old service used no TLS; Mailroot uses it where it is offered, which is its default")
+	}
+	if c.credentials(s, v, word) {
+		c.report.attend("%s authenticates to its next hops, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
+	}
+	if names := unusedBits(word); names != "" {
+		c.leave(v, "bits that are not taken: %s", names)
+	}
+}
+
+// credentials writes how to authenticate, and reports whether that is in use. Passwords are for people to enter.
+func (c *converter) credentials(s *block, v value, word uint32) bool {
+	if word&routeSASL == 0 {
+		if word&routeAuth != 0 {
+			c.leave(v, "it names a way to authenticate, but not the bit SASL: there is no authentication")
+		}
+		return false
+	}
+	auth := "integrated"
+	if word&routeClear != 0 {
+		auth = "basic"
+	}
+	e := s.set("auth", config.Quote(auth), v.note())
+	c.record(v, e, "the bit SASL")
+	c.text(s, "user", "RouteUserName")
+	p := c.value("RoutePassword")
+	s.set("password", `"…"`, "RoutePassword is a secret, and "+strings.TrimPrefix(whyEncrypted, "is ")+".")
+	c.leave(p, "%s", whyEncrypted)
+	return e.off != ""
+}

@@ -1,0 +1,289 @@
+package metabase
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mailroot/mailroot/internal/config"
+)
+
+// maxDomains is more than a configuration file has room for.
+const maxDomains = 25_000
+
+// domains converts the default domain and the list of domains.
+func (c *converter) domains() {
+	v := c.value("DefaultDomain")
+	name := domainName(v.text)
+	keys := c.domainKeys()
+	var given value // which key made it the default one
+	if name == "" {
+		name, given = c.defaultByBit(keys)
+	}
+	site := c.siteTLS()
+	switch {
+	case name == "":
+	default:
+		b := c.vs.block("domain", name)
+		b.set("kind", `"default"`)
+		if why := b.acceptsLabel(); why != "" {
+			b.off = why
+			c.leave(v, "%s", why)
+			break
+		}
+		c.local = name
+		if v.text != "" {
+			b.notes = []string{v.note()}
+			c.report.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)))
+		} else {
+			b.notes = []string{given.note() + " at " + given.key}
+			c.report.add(&c.report.Taken, lineTo(given, "domain", config.Quote(name)+" as the default"))
+		}
+	}
+	for _, k := range keys {
+		c.inDomain(k, func() { c.domain(k, site) })
+	}
+}
+
+func lineTo(v value, setting, result string) Line {
+	l := v.line()
+	l.Setting, l.Result = setting, result
+	return l
+}
+
+// domainKeys returns the keys of the domain list, in the order of the file.
+func (c *converter) domainKeys() []*Key {
+	return slices.DeleteFunc(c.tree.below(c.path+"/Domain"), func(k *Key) bool { return domainOf(k) == "" })
+}
+
+// domainOf returns the domain that a key is for, "" when it is for none.
+func domainOf(k *Key) string {
+	parts := strings.SplitN(strings.TrimPrefix(k.Path, "/"), "/", 5)
+	if len(parts) < 5 {
+		return ""
+	}
+	return domainName(parts[4])
+}
+
+func domainName(s string) string {
+	return strings.TrimSuffix(strings.ToLower(clean(s)), ".")
+}
+
+// inDomain does something with a key of the domain list in hand, which has what it does not say itself from the server.
+func (c *converter) inDomain(k *Key, do func()) {
+	chain, path := c.chain, c.path
+	c.chain, c.path = append([]*Key{k, c.tree.at(path + "/Domain")}, chain...), k.Path
+	do()
+	c.leftovers(k)
+	c.chain, c.path = chain, path
+}
+
+// defaultByBit finds the domain that is the default one by its RouteAction.
+func (c *converter) defaultByBit(keys []*Key) (string, value) {
+	for _, k := range keys {
+		p := k.get("RouteAction")
+		if p == nil {
+			continue
+		}
+		if word, err := flags(p.Value, routeNames()); err == nil && word&routeDefault != 0 && !strings.HasPrefix(domainOf(k), "*") {
+			row := c.tree.names.find("RouteAction", 0)
+			return domainOf(k), value{row: row, prop: p, text: p.Value, key: k.Path, from: "key"}
+		}
+	}
+	return "", value{}
+}
+
+// siteTLS reports whether all next hops need TLS.
+func (c *converter) siteTLS() bool {
+	for _, e := range c.vs.block("delivery", "").block("outbound_security", "").entries {
+		if e.name == "tls" {
+			return true
+		}
+	}
+	return false
+}
+
+// domain converts one entry of the list.
+func (c *converter) domain(k *Key, site bool) {
+	name := domainOf(k)
+	v, word := c.routeAction()
+	switch {
+	case len(c.vs.blocks) > maxDomains:
+		c.leave(v, "there are more than %d domains", maxDomains)
+		return
+	case name == c.local:
+		if word&routeLocal == 0 && word != 0 {
+			c.leave(v, "it is the default domain, which is local whatever else it says")
+			return
+		}
+		c.change(v, "domain", config.Quote(name), "it is the default domain, which stands in the list already")
+		return
+	case c.vs.has("domain", name):
+		c.leave(v, "%s stands in the list already", quoted(name))
+		return
+	case name == "*":
+		c.leave(v, "\"*\" stands for all domains; what holds for all is delivery.smart_host")
+		return
+	case word&routeLocal != 0:
+		c.localDomain(name, v, word)
+		return
+	}
+	c.remoteDomain(name, v, word, site)
+}
+
+// localDomain makes an alias of a domain whose mail is dropped here: the one Drop folder is that of the default domain.
+func (c *converter) localDomain(name string, v value, word uint32) {
+	if strings.HasPrefix(name, "*") {
+		c.leave(v, "a local domain is one name; %s cannot be local, and its mail is not taken", quoted(name))
+		c.report.attend("%s of %s was a local domain for all names below it; this version takes mail for single local domains only", shown(name), c.vs.name)
+		return
+	}
+	b := c.vs.block("domain", name)
+	b.set("kind", `"alias"`, v.note())
+	why := ""
+	if word&routeAlias == 0 {
+		why = "it was a local domain of its own; as an alias its recipients are rewritten to the default domain"
+	}
+	if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
+		if word&routeAlias == 0 || domainName(target.text) != c.local {
+			c.leave(target, "each local domain goes to the Drop folder of the default domain")
+		} else {
+			c.change(target, "domain", config.Quote(name), "an alias is one of the default domain")
+		}
+	}
+	c.entry(b, v, why)
+}
+
+// entry tells of a domain as a whole.
+func (c *converter) entry(b *block, v value, why string) {
+	if refused := b.acceptsLabel(); refused != "" {
+		b.off = refused
+		l := lineTo(v, "domain", config.Quote(b.label))
+		l.Why, l.Inactive = "commented out: "+refused, true
+		c.report.add(&c.report.Changed, l)
+		return
+	}
+	l := lineTo(v, "domain", config.Quote(b.label)+" "+strings.Trim(b.entries[0].value, `"`))
+	if l.Why = why; why != "" {
+		c.report.add(&c.report.Changed, l)
+		return
+	}
+	c.report.add(&c.report.Taken, l)
+}
+
+func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
+	b := c.vs.block("domain", name)
+	b.set("kind", `"remote"`, v.note())
+	why := ""
+	if word&routeDeliver != 0 {
+		why = "the bit DELIVER (mailboxes here) is not taken: it is a remote domain"
+	}
+	c.entry(b, v, why)
+	c.route(b, v, word)
+	if word&routeDomainRelay != 0 {
+		b.set("allow_relay", "true", "The bit DOMAIN_RELAY: anybody may send mail for it.")
+	}
+	if word&routeHELO != 0 {
+		b.set("send_helo", "true")
+	}
+	switch {
+	case word&routeSSL != 0 && !site:
+		b.set("tls", `"required"`)
+	case word&routeSSL == 0 && site && v.from == "key":
+		b.set("tls", `"opportunistic"`)
+	}
+	c.fetched(b, v, word)
+	if c.domainCredentials(b, v, word) {
+		c.report.attend("%s authenticates to its next hop, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
+	}
+	if names := unusedBits(word); names != "" && v.from == "key" {
+		c.leave(v, "bits that are not taken: %s", names)
+	}
+	c.wildcard(b, v)
+}
+
+// route sets the next hop of a domain.
+func (c *converter) route(b *block, v value, word uint32) {
+	target := c.value("RouteActionString")
+	switch {
+	case strings.TrimSpace(target.text) == "" || target.from != "key":
+		if word&routeSmartHost != 0 && v.from == "key" {
+			c.leave(v, "it has the bit SMARTHOST, but no RouteActionString: there is no next hop of its own")
+		}
+	case word&routeSmartHost == 0:
+		e := b.set("route", list(hosts(target.text)), target.note())
+		e.off = "the bit SMARTHOST is not set, so that the old service did not use it"
+		c.record(target, e, "")
+	default:
+		e := b.set("route", list(hosts(target.text)), target.note())
+		c.record(target, e, "")
+		if e.off != "" {
+			c.report.attend("the next hop %s of %s cannot be taken (%s): its mail goes as that of all others", quoted(target.text), shown(b.label), e.off)
+			return
+		}
+		c.loops(target.text, fmt.Sprintf("domain[%s].route", config.Quote(b.label)))
+	}
+}
+
+// fetched converts a domain whose mail waits until it is fetched.
+func (c *converter) fetched(b *block, v value, word uint32) {
+	accounts := c.value("AuthTurnList")
+	if word&routeETRN == 0 {
+		if strings.TrimSpace(accounts.text) != "" && accounts.from == "key" {
+			c.leave(accounts, "the bit ETRN_CMD is not set, so that no mail waits to be fetched")
+		}
+		return
+	}
+	e := b.set("etrn", "true", "The bit ETRN_CMD: mail waits until it is fetched.")
+	c.record(v, e, "")
+	if e.off != "" {
+		c.report.attend("mail for %s waited until it was fetched by ETRN or TURN, which is not in this version: it is sent to its next hop. To keep it: mailroot queue freeze %s", shown(b.label), strings.TrimPrefix(shown(b.label), "*."))
+	}
+	if names := lines(accounts.text); len(names) > 0 {
+		c.record(accounts, b.set("etrn_accounts", list(cleaned(names)), accounts.note()), "")
+	}
+}
+
+func cleaned(texts []string) []string {
+	var out []string
+	for _, t := range texts {
+		if t = clean(t); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// domainCredentials writes how to authenticate where that is other than for all.
+func (c *converter) domainCredentials(b *block, v value, word uint32) bool {
+	if v.from != "key" {
+		return false
+	}
+	if word&routeSASL != 0 {
+		return c.credentials(b.block("outbound_security", ""), v, word)
+	}
+	for _, e := range c.vs.block("delivery", "").block("outbound_security", "").entries {
+		if e.name == "auth" {
+			b.block("outbound_security", "").set("auth", `"none"`)
+		}
+	}
+	return false
+}
+
+// wildcard tells of an entry for all names below a domain that it is not one for the domain itself any more.
+func (c *converter) wildcard(b *block, v value) {
+	base, ok := strings.CutPrefix(b.label, "*.")
+	if !ok || b.off != "" || c.vs.has("domain", base) || c.tree.at(c.serverPath()+"/Domain/"+base) != nil {
+		return
+	}
+	own := c.vs.block("domain", base)
+	own.notes = []string{b.label + " does not cover " + base + " itself. Where it is to hold for it too, take the # away."}
+	own.off = "not an entry of the old server"
+	for _, e := range b.entries {
+		own.entries = append(own.entries, &entry{name: e.name, value: e.value, path: own.path + "." + e.name, off: e.off})
+	}
+	c.change(v, "domain", config.Quote(b.label), fmt.Sprintf("it holds for all names below, not for %s itself; an entry for that stands commented out behind it", shown(base)))
+}
+
+// serverPath is the key of the virtual server in hand.
+func (c *converter) serverPath() string { return fmt.Sprintf("%s/%d", serviceRoot, c.n) }

@@ -1,0 +1,99 @@
+package metabase
+
+import (
+	"fmt"
+	"strings"
+)
+
+// shared tells of what is not of one virtual server: the service itself, routing by LDAP, accounts, event sinks.
+func (c *converter) shared() {
+	c.path = serviceRoot
+	c.chain = []*Key{c.tree.at(serviceRoot)}
+	c.leftovers(c.tree.at(serviceRoot))
+	routing, objects, sinks := 0, 0, []string{}
+	for _, k := range c.tree.below(serviceRoot) {
+		parts := strings.Split(strings.TrimPrefix(k.Path, "/"), "/")
+		if len(parts) < 4 {
+			continue
+		}
+		switch part := strings.ToLower(parts[3]); {
+		case part == "routingsources":
+			routing += len(k.Props)
+			c.leftovers(k)
+		case part == "alias", part == "user", part == "dl", isObject(k.Class):
+			objects++
+		}
+	}
+	if routing > 0 {
+		c.report.attend("recipients were looked up by LDAP (RoutingSources), which is not in this version: each local-part is accepted, unless drop.recipients lists them")
+	}
+	if objects > 0 {
+		c.report.add(&c.report.NotTaken, Line{Key: serviceRoot, Property: "aliases, users and lists", Value: fmt.Sprint(objects),
+			Why: "objects of the membership directory of IIS 4; there are no mailboxes here"})
+	}
+	for _, k := range c.tree.below("/LM/EventManager") {
+		if name := sinkName(k); name != "" {
+			sinks = append(sinks, name)
+		}
+	}
+	if len(sinks) > 0 {
+		c.report.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "event sinks", Value: strings.Join(sinks[:min(len(sinks), 10)], ", "),
+			Why: fmt.Sprintf("programs of the old machine that looked at mail or changed it (%d); nothing calls them here", len(sinks))})
+		c.report.attend("%d event sinks are not taken: what they did to mail (disclaimers, archives, filters) is not done any more", len(sinks))
+	}
+}
+
+func isObject(class string) bool {
+	switch strings.ToLower(class) {
+	case "iissmtpalias", "iissmtpuser", "iissmtpdl":
+		return true
+	}
+	return false
+}
+
+// sinkName returns what an event sink is called, "" where a key is none: each is a key right below one named Bindings.
+func sinkName(k *Key) string {
+	parts := strings.Split(k.Path, "/")
+	if n := len(parts); n < 2 || !strings.EqualFold(parts[n-2], "Bindings") {
+		return ""
+	}
+	if p := k.get("DisplayName"); p != nil && p.Value != "" && !p.Secure {
+		return shown(p.Value)
+	}
+	return shown(parts[len(parts)-1])
+}
+
+// next says what to do, and with which command.
+func (c *converter) next() {
+	r := c.report
+	flag := ""
+	if c.o.ConfigFile != "" {
+		flag = "--config " + c.o.ConfigFile + " "
+	}
+	step := func(text, command string) {
+		if command != "" {
+			command = "mailroot " + flag + command
+		}
+		r.Next = append(r.Next, Step{Text: text, Command: command})
+	}
+	if len(r.Attention) > 0 {
+		step("Read the part \"Look at this first\", and change the file where it is not what you want.", "")
+	}
+	for _, l := range r.NotTaken {
+		if l.Property == "SSLCertHash" {
+			step("Export the certificate ("+shown(l.Value)+") with its key from the old machine as PFX, make PEM files of it, and set them.",
+				"config set access.certificate=relay.pem access.private_key=relay.key")
+			break
+		}
+	}
+	for _, l := range r.Taken {
+		if l.Property == "ServerBindings" && l.Value != "" && !strings.HasPrefix(l.Value, ":") {
+			step("The bindings name addresses of the old machine. Give this one those addresses, or change the bindings.", "")
+			break
+		}
+	}
+	step("Check the file.", "config check")
+	step("See where mail would go, and who may send it there.", "test route someone@example.com")
+	step("Stop the old service on its machine (net stop SMTPSVC), then start this one.", "run")
+	step("Take over what the old folders hold.", "adopt --help")
+}
