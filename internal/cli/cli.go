@@ -19,6 +19,7 @@ import (
 	"github.com/mailroot/mailroot/internal/api"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/control"
+	"github.com/mailroot/mailroot/internal/metabase"
 )
 
 // Version is the version of this build of Mailroot.
@@ -49,6 +50,7 @@ type commands struct {
 	JSON   bool   `name:"json" help:"Print JSON instead of tables."`
 
 	Run      runCommand      `cmd:"" help:"Run the service in the foreground. SIGTERM or Ctrl-C stops it, SIGHUP reloads the configuration."`
+	Import   importCommand   `cmd:"" help:"Make a configuration file of the old service's MetaBase.xml, and report what was taken, changed and not taken."`
 	Init     initCommand     `cmd:"" help:"Write a commented configuration file."`
 	Conf     configCommands  `cmd:"" name:"config" help:"Check, show, compare and change the configuration."`
 	Status   statusCommand   `cmd:"" help:"Show how the service is."`
@@ -158,7 +160,7 @@ func exitCode(err error) int {
 		return ExitNotRunning
 	case errors.Is(err, api.ErrNoAccess), errors.Is(err, control.ErrForbidden):
 		return ExitForbidden
-	case errors.Is(err, control.ErrNotFound):
+	case errors.Is(err, control.ErrNotFound), errors.Is(err, metabase.ErrNoServer):
 		return ExitNotFound
 	case errors.Is(err, config.ErrChanged):
 		return ExitChanged

@@ -53,7 +53,9 @@ func (c *converter) word(name string, names map[string]uint32, members ...string
 	for _, member := range members {
 		m := c.value(member)
 		if on, err := boolean(m.text); m.set() && err == nil {
-			v, ok = m, true
+			if !ok {
+				v, ok = m, true
+			}
 			if on {
 				word |= names[strings.ToLower(member)]
 			}
@@ -166,9 +168,12 @@ func (c *converter) control() (value, AddressList, error) {
 		l, err := c.addressList(v)
 		return v, l, err
 	}
-	first := lists[slices.IndexFunc(lists, func(v value) bool { return v.set() })]
+	at := slices.IndexFunc(lists, func(v value) bool { return strings.TrimSpace(v.text) != "" })
+	if at < 0 {
+		at = slices.IndexFunc(lists, func(v value) bool { return v.set() })
+	}
 	l, err := textLists(lists)
-	return first, l, err
+	return lists[at], l, err
 }
 
 // textLists reads the lists in words: those that are let in, those that are kept out, names of either, and which of both counts.
@@ -244,7 +249,7 @@ func (c *converter) relay(b *block) {
 		}
 	}
 	auth := c.value("RelayForAuth")
-	if on, err := boolean(auth.text); err == nil {
+	if on, err := boolean(auth.text); err == nil && !auth.doubtful() {
 		c.record(auth, sub.set("authenticated", fmt.Sprint(on), auth.note()), "")
 	} else {
 		c.record(auth, sub.set("authenticated", "false", auth.note()), "in doubt authenticated clients may not relay")
@@ -262,7 +267,7 @@ func (c *converter) doubt(b *block, v value, err error, closed string) {
 	c.close(b, v.row.Name+" cannot be read for certain ("+err.Error()+"), so that "+closed+".")
 	l := v.line()
 	l.Setting, l.Result, l.Why = c.within(b.path), `"only", []`, "it cannot be read for certain: "+err.Error()+"; so "+closed
-	c.report.add(&c.report.Changed, l)
+	c.add(&c.report.Changed, l)
 	c.report.attend("%s of %s cannot be read for certain (%v): %s. Look at the old dialog, and set %s.list", v.row.Name, c.path, err, closed, c.within(b.path))
 }
 
@@ -304,10 +309,10 @@ func (c *converter) list(b *block, v value, l AddressList) {
 		line.Result += fmt.Sprintf(" and %d more", n)
 	}
 	if why != "" {
-		c.report.add(&c.report.Changed, line)
+		c.add(&c.report.Changed, line)
 		return
 	}
-	c.report.add(&c.report.Taken, line)
+	c.add(&c.report.Taken, line)
 }
 
 func shownAll(texts []string) []string {

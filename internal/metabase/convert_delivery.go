@@ -328,7 +328,9 @@ func (c *converter) credentials(s *block, v value, word uint32) bool {
 	c.record(v, e, "the bit SASL")
 	c.text(s, "user", "RouteUserName")
 	p := c.value("RoutePassword")
-	s.set("password", `"…"`, "RoutePassword is a secret, and "+strings.TrimPrefix(whyEncrypted, "is ")+".")
-	c.leave(p, "%s", whyEncrypted)
+	s.set("password", `"…"`, "RoutePassword "+whyEncrypted+".")
+	if p.set() {
+		c.leave(p, "%s", whyEncrypted)
+	}
 	return e.off != ""
 }

@@ -34,10 +34,10 @@ func (c *converter) domains() {
 		c.local = name
 		if v.text != "" {
 			b.notes = []string{v.note()}
-			c.report.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)))
+			c.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)))
 		} else {
 			b.notes = []string{given.note() + " at " + given.key}
-			c.report.add(&c.report.Taken, lineTo(given, "domain", config.Quote(name)+" as the default"))
+			c.add(&c.report.Taken, lineTo(given, "domain", config.Quote(name)+" as the default"))
 		}
 	}
 	for _, k := range keys {
@@ -112,6 +112,9 @@ func (c *converter) domain(k *Key, site bool) {
 		c.leave(v, "there are more than %d domains", maxDomains)
 		return
 	case name == c.local:
+		if target := c.value("RouteActionString"); target.from == "key" && word&routeLocal != 0 {
+			c.leave(target, "the Drop folder is folders.drop, one for all local domains")
+		}
 		if word&routeLocal == 0 && word != 0 {
 			c.leave(v, "it is the default domain, which is local whatever else it says")
 			return
@@ -122,6 +125,7 @@ func (c *converter) domain(k *Key, site bool) {
 		c.leave(v, "%s stands in the list already", quoted(name))
 		return
 	case name == "*":
+		c.value("RouteActionString")
 		c.leave(v, "\"*\" stands for all domains; what holds for all is delivery.smart_host")
 		return
 	case word&routeLocal != 0:
@@ -135,7 +139,7 @@ func (c *converter) domain(k *Key, site bool) {
 func (c *converter) localDomain(name string, v value, word uint32) {
 	if strings.HasPrefix(name, "*") {
 		c.leave(v, "a local domain is one name; %s cannot be local, and its mail is not taken", quoted(name))
-		c.report.attend("%s of %s was a local domain for all names below it; this version takes mail for single local domains only", shown(name), c.vs.name)
+		c.report.attend("%s of %s was a local domain for all names below it; this version takes mail for single local domains only", shown(name), c.serverPath())
 		return
 	}
 	b := c.vs.block("domain", name)
@@ -160,15 +164,15 @@ func (c *converter) entry(b *block, v value, why string) {
 		b.off = refused
 		l := lineTo(v, "domain", config.Quote(b.label))
 		l.Why, l.Inactive = "commented out: "+refused, true
-		c.report.add(&c.report.Changed, l)
+		c.add(&c.report.Changed, l)
 		return
 	}
 	l := lineTo(v, "domain", config.Quote(b.label)+" "+strings.Trim(b.entries[0].value, `"`))
 	if l.Why = why; why != "" {
-		c.report.add(&c.report.Changed, l)
+		c.add(&c.report.Changed, l)
 		return
 	}
-	c.report.add(&c.report.Taken, l)
+	c.add(&c.report.Taken, l)
 }
 
 func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
@@ -179,6 +183,12 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 		why = "the bit DELIVER (mailboxes here) is not taken: it is a remote domain"
 	}
 	c.entry(b, v, why)
+	if b.off != "" {
+		if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
+			b.set("route", list(hosts(target.text)), target.note())
+		}
+		return
+	}
 	c.route(b, v, word)
 	if word&routeDomainRelay != 0 {
 		b.set("allow_relay", "true", "The bit DOMAIN_RELAY: anybody may send mail for it.")

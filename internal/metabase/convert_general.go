@@ -16,6 +16,13 @@ func (c *converter) general() {
 		c.fqdn = strings.ToLower(strings.Trim(e.value, `"`))
 	}
 	c.bindings()
+	auto := c.value("ServerAutoStart")
+	if on, err := boolean(auto.text); auto.set() {
+		c.leave(auto, "%s", auto.row.Why)
+		if err == nil && !on && c.vs.off == "" {
+			c.report.attend("virtual server %d did not start by itself on the old machine (ServerAutoStart is FALSE)", c.n)
+		}
+	}
 }
 
 // bindings converts the rows "IP:port:host" of the listeners.
@@ -61,15 +68,15 @@ func (c *converter) binding(v value, ip netip.Addr, port string) {
 	l.Setting, l.Result = "binding", config.Quote(label)
 	if why := b.acceptsLabel(); why != "" {
 		b.off, l.Inactive, l.Why = why, true, why
-		c.report.add(&c.report.Changed, l)
+		c.add(&c.report.Changed, l)
 		return
 	}
 	if _, _, host := cutBinding(v.text); host != "" {
 		l.Why = "the host name in it has no effect on mail"
-		c.report.add(&c.report.Changed, l)
+		c.add(&c.report.Changed, l)
 		return
 	}
-	c.report.add(&c.report.Taken, l)
+	c.add(&c.report.Taken, l)
 }
 
 func joinPort(ip netip.Addr, port string) string {
@@ -176,7 +183,10 @@ func (c *converter) outboundLimits(b *block) {
 	literal, why = fit(b.setting("outbound_per_domain"), m, 1, plain)
 	most, limit := strings.CutPrefix(e.value, `"`)
 	if top, _ := strconv.Atoi(most); !limit && (m == 0 || m == noLimit || int64(m) > int64(top)) {
-		literal, why = e.value, "it cannot be above outbound_limit"
+		literal = e.value
+		if m != 0 && m != noLimit {
+			why = "it cannot be above outbound_limit"
+		}
 	}
 	if e := b.set("outbound_per_domain", literal, per.note()); err == nil {
 		c.record(per, e, why)
@@ -238,7 +248,7 @@ func (c *converter) folders() {
 }
 
 func (c *converter) folder(b *block, v value, setting, sub string) {
-	below := cmp.Or(c.o.DataDirectory, config.DefaultDataDirectory()) + "/" + c.vs.label + "/" + sub
+	below := c.below(sub)
 	path, unknown := expand(clean(v.text), c.o.Env)
 	why := ""
 	switch {
@@ -258,8 +268,18 @@ func (c *converter) folder(b *block, v value, setting, sub string) {
 		c.record(v, b.set(setting, config.Quote(path), v.note()), "")
 		return
 	}
-	b.notes = append(b.notes, v.note()+": "+why+"; "+below)
+	b.notes = append(b.notes, v.note()+": "+why+"; it is "+below)
 	c.change(v, "folders."+setting, config.Quote(below), why)
+	c.report.attend("%s of %s is not kept (%s): it is %s now", v.row.Name, c.path, why, below)
+}
+
+// below is a folder of the virtual server where the file does not say otherwise.
+func (c *converter) below(sub string) string {
+	separator := "/"
+	if c.o.Windows {
+		separator = `\`
+	}
+	return strings.Join([]string{cmp.Or(c.o.DataDirectory, config.DefaultDataDirectory()), c.vs.label, sub}, separator)
 }
 
 // onDrive reports whether a path is absolute and on a drive with a letter.

@@ -161,8 +161,10 @@ func (c *converter) odbc(b *block, format string) {
 	for _, s := range settings {
 		c.text(sub, s.name, s.property)
 	}
-	sub.set("password", `"…"`, "LogOdbcPassword is a secret, encrypted for the old machine; enter it again.")
-	c.leave(password, "%s", whyEncrypted)
+	sub.set("password", `"…"`, "LogOdbcPassword "+whyEncrypted+".")
+	if password.set() {
+		c.leave(password, "%s", whyEncrypted)
+	}
 }
 
 // leftovers tells of the properties of a key that nothing was made of: those that the table says so of, and those that it
@@ -181,6 +183,9 @@ func (c *converter) leftovers(k *Key) {
 }
 
 func (c *converter) leftover(k *Key, p *Prop) {
+	if p.Name == "KeyType" { // the class of the key, which is read already
+		return
+	}
 	l := Line{Key: k.Path, Property: shown(p.Name), ID: p.ID, Value: shown(p.Value), From: "key"}
 	if p.Secure {
 		l.Value = ""
@@ -189,15 +194,15 @@ func (c *converter) leftover(k *Key, p *Prop) {
 	switch {
 	case row == nil && p.Secure:
 		l.Why = "nobody knows it here; its value is a secret"
-		c.report.add(&c.report.Unknown, l)
+		c.add(&c.report.Unknown, l)
 	case row == nil && generic(p.Name):
 		l.Why = whyOS
-		c.report.add(&c.report.NotTaken, l)
+		c.add(&c.report.NotTaken, l)
 	case row == nil:
-		c.report.add(&c.report.Unknown, l)
+		c.add(&c.report.Unknown, l)
 	default:
 		l.Why = cmp.Or(row.Why, "it has no meaning at this key")
-		c.report.add(&c.report.NotTaken, l)
+		c.add(&c.report.NotTaken, l)
 	}
 }
 

@@ -2,7 +2,6 @@ package metabase
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/config"
@@ -107,13 +106,24 @@ func (b *block) set(name, value string, notes ...string) *entry {
 		e.off = needs(b.missing)
 	case s.Missing != "":
 		e.off = needs(s.Missing)
-	case slices.ContainsFunc(s.Later, func(w string) bool { return strings.Contains(value, config.Quote(w)) }):
-		e.off = "not in this version: " + value
+	case later(s, value) != "":
+		e.off = "not in this version: " + later(s, value)
 	default:
 		e.off = b.refused(e, s.Kind)
 	}
 	b.entries = append(b.entries, e)
 	return e
+}
+
+// later returns the words of a value whose engine is missing.
+func later(s *config.Setting, value string) string {
+	var words []string
+	for _, w := range s.Later {
+		if strings.Contains(value, config.Quote(w)) {
+			words = append(words, config.Quote(w))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 func needs(engine string) string { return "not in this version: it needs " + engine }

@@ -45,7 +45,7 @@ func readEnum(in *octets) (*Tree, error) {
 		return nil, err
 	}
 	if e.odd > 0 {
-		e.tree.note("%d lines are neither a property nor a path, and were left out", e.odd)
+		e.tree.note("lines that are neither a property nor a path were left out: %d", e.odd)
 	}
 	if len(e.tree.keys) == 0 {
 		return nil, errors.New("the text holds no property of the SMTP service: neither <configuration> as MetaBase.xml begins, nor lines as adsutil ENUM prints them")

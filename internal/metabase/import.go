@@ -31,6 +31,9 @@ type Result struct {
 	Report *Report
 }
 
+// ErrNoServer is wrapped by the error of Options.Server that is not in the file.
+var ErrNoServer = errors.New("there is no virtual server")
+
 // Import reads a MetaBase.xml, or the text of adsutil ENUM, and makes a configuration of it. It reads within the bounds of
 // limits.go, and nothing but r.
 func Import(r io.Reader, o Options) (*Result, error) {
@@ -115,7 +118,7 @@ func (c *converter) choose(numbers []int) (int, error) {
 		return numbers[0], nil
 	}
 	if !slices.Contains(numbers, c.o.Server) {
-		return 0, fmt.Errorf("there is no virtual server %d; there are: %s", c.o.Server, strings.Trim(fmt.Sprint(numbers), "[]"))
+		return 0, fmt.Errorf("%w %d; there are: %s", ErrNoServer, c.o.Server, strings.Trim(fmt.Sprint(numbers), "[]"))
 	}
 	return c.o.Server, nil
 }
@@ -234,8 +237,18 @@ func (v *value) note() string {
 		return v.row.Name + " is absent; the default of the original is " + shown(v.text) + "."
 	case v.row.Secret || v.prop.Secure:
 		return v.row.Name + " is a secret."
+	case strings.TrimSpace(v.text) == "":
+		return v.row.Name + " is empty."
 	}
-	return v.row.Name + " = " + shown(v.text)
+	return v.row.Name + " = " + v.shown()
+}
+
+// shown is the value for people. A binary list has so many octets.
+func (v *value) shown() string {
+	if b, err := octetsOf(v.text); err == nil && len(b) > 8 && (v.row.Name == "RelayIpList" || v.row.Name == "IPSecurity") {
+		return fmt.Sprintf("(%d octets)", len(b))
+	}
+	return shown(v.text)
 }
 
 // line is the value in the report.
@@ -245,9 +258,15 @@ func (v *value) line() Line {
 		l.ID = v.prop.ID
 	}
 	if !v.row.Secret && (v.prop == nil || !v.prop.Secure) {
-		l.Value = shown(v.text)
+		l.Value = v.shown()
 	}
 	return l
+}
+
+// add puts a line into a part of the report.
+func (c *converter) add(part *[]Line, l Line) {
+	l.Inactive = l.Inactive || c.vs.off != "" && c.path != serviceRoot
+	c.report.add(part, l)
 }
 
 // record tells what became of a value: taken, or changed where why says so or the setting stands commented out.
@@ -259,10 +278,10 @@ func (c *converter) record(v value, e *entry, why string) {
 		l.Why = strings.TrimPrefix(why+"; "+e.off, "; ")
 	}
 	if l.Why != "" {
-		c.report.add(&c.report.Changed, l)
+		c.add(&c.report.Changed, l)
 		return
 	}
-	c.report.add(&c.report.Taken, l)
+	c.add(&c.report.Taken, l)
 }
 
 // within is a path without the virtual server that is the default one.
@@ -274,12 +293,12 @@ func (c *converter) within(path string) string {
 func (c *converter) change(v value, setting, result, why string) {
 	l := v.line()
 	l.Setting, l.Result, l.Why = setting, result, why
-	c.report.add(&c.report.Changed, l)
+	c.add(&c.report.Changed, l)
 }
 
 // leave tells of a value that is not taken.
 func (c *converter) leave(v value, format string, args ...any) {
 	l := v.line()
 	l.Why = fmt.Sprintf(format, args...)
-	c.report.add(&c.report.NotTaken, l)
+	c.add(&c.report.NotTaken, l)
 }

@@ -46,9 +46,10 @@ func ParseAddressList(b []byte) (AddressList, error) {
 	if size := int64(r.word(20)); size < listHead || size > int64(len(b)) {
 		return AddressList{}, fmt.Errorf("its fixed part has %d octets, and all of it %d", size, len(b))
 	}
-	deny, denyNames := r.addresses(0), r.names(8)
-	grant, grantNames := r.addresses(4), r.names(12)
-	denied, granted := len(deny)+denyNames > 0, len(grant)+grantNames > 0
+	deny, denied := r.addresses(0)
+	grant, granted := r.addresses(4)
+	denyNames, grantNames := r.names(8), r.names(12)
+	denied, granted = denied || denyNames > 0, granted || grantNames > 0
 	switch {
 	case r.err != nil:
 		return AddressList{}, r.err
@@ -103,18 +104,18 @@ func (r *listReader) offset(at, size int) int {
 	return int(to)
 }
 
-// addresses reads the section to which the offset at a place leads.
-func (r *listReader) addresses(at int) []netip.Prefix {
+// addresses reads the section to which the offset at a place leads. It reports whether it has any, be it ones that no network
+// says.
+func (r *listReader) addresses(at int) (out []netip.Prefix, some bool) {
 	section := r.offset(at, 8)
 	groups, total := r.word(section), r.word(section+4)
 	if r.err != nil || groups == 0 && total == 0 {
-		return nil
+		return nil, false
 	}
 	if int64(section)+8+int64(groups)*groupSize > int64(len(r.b)) {
 		r.fail("it has %d groups of addresses, for which there is no room", groups)
-		return nil
+		return nil, false
 	}
-	var out []netip.Prefix
 	found := uint32(0)
 	for i := range int(groups) {
 		g := section + 8 + i*groupSize
@@ -128,24 +129,24 @@ func (r *listReader) addresses(at int) []netip.Prefix {
 			r.fail("a group has %d entries, for which there is no room", entries)
 		}
 		if r.err != nil {
-			return nil
+			return nil, false
 		}
 		data := r.offset(g+16, int(entries)*4)
 		if r.err != nil {
-			return nil
+			return nil, false
 		}
 		r.used = append(r.used, [2]int{data, data + int(entries)*4})
 		found += entries - 1
 		if found > maxList {
 			r.fail("it has more than %d addresses", maxList)
-			return nil
+			return nil, false
 		}
 		out = append(out, r.group(data, int(entries))...)
 	}
 	if found != total {
 		r.fail("it says that it has %d addresses, and has %d", total, found)
 	}
-	return out
+	return out, true
 }
 
 // group reads a mask and the addresses that have it.

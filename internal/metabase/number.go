@@ -18,6 +18,14 @@ func (c *converter) size(b *block, name, property string) *entry {
 	return c.scaled(b, name, property, 1, sizeText)
 }
 
+// whyOf is what the table says of a property that means nearly the same here.
+func (c *converter) whyOf(row *Property) string {
+	if row.Fate == Changed && c.later {
+		return row.Why
+	}
+	return ""
+}
+
 // seconds sets a time from seconds.
 func (c *converter) seconds(b *block, name, property string) {
 	c.scaled(b, name, property, 1, timeText)
@@ -42,6 +50,9 @@ func (c *converter) scaled(b *block, name, property string, unit int64, text fun
 		return nil
 	}
 	e := b.set(name, literal, v.note())
+	if why == "" {
+		why = c.whyOf(v.row)
+	}
 	c.record(v, e, why)
 	return e
 }

@@ -38,8 +38,8 @@ func generalProperties() []Property {
 
 func messageProperties() []Property {
 	return []Property{
-		changed("MaxMessageSize", 36891, "33554432", "messages.max_size", "the later service refused larger messages: messages.strict_size is set with it"),
-		changed("MaxSessionSize", 36892, "268435456", "messages.max_session_size", "the later service counted over the connection: messages.session_size_counts is set with it"),
+		changed("MaxMessageSize", 36891, "33554432", "messages.max_size", "the later service refused larger messages: messages.strict_size says so"),
+		changed("MaxSessionSize", 36892, "268435456", "messages.max_session_size", "the later service counted over the connection: messages.session_size_counts says so"),
 		taken("MaxBatchedMessages", 36871, "0", "messages.max_per_connection"),
 		taken("MaxRecipients", 36895, "100", "messages.max_recipients"),
 		taken("SendNdrTo", 0, "", "messages.ndr_copy_to"),

@@ -1,6 +1,7 @@
 package metabase
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/config"
@@ -96,13 +97,23 @@ func (w *writer) body(b *block, indent string, out bool) {
 	}
 	w.line(indent, head)
 	w.entries(b, indent+"  ", out)
-	for i, sub := range b.blocks {
-		if i > 0 || len(b.entries) > 0 {
+	above := len(b.entries) > 0
+	for _, sub := range b.blocks {
+		if sub.empty() {
+			continue
+		}
+		if above {
 			w.line(indent, "")
 		}
+		above = true
 		w.block(sub, indent+"  ", out)
 	}
 	w.line(indent, "}")
+}
+
+// empty reports whether nothing is in a block that is there once and needs no label.
+func (b *block) empty() bool {
+	return b.label == "" && len(b.entries) == 0 && len(b.notes) == 0 && !slices.ContainsFunc(b.blocks, func(sub *block) bool { return !sub.empty() })
 }
 
 // upper gives a sentence its capital.

@@ -145,7 +145,7 @@ func (r *Report) lines(b *strings.Builder, title string, part []Line) {
 	for _, l := range part {
 		if l.Key != key {
 			key = l.Key
-			fmt.Fprintf(b, "  at %s\n", shown(key))
+			fmt.Fprintf(b, "  at %s%s\n", shown(key), r.inactive(key))
 		}
 		text := "    " + l.left()
 		switch {
@@ -159,6 +159,17 @@ func (r *Report) lines(b *strings.Builder, title string, part []Line) {
 			fmt.Fprintf(b, "        %s\n", l.Why)
 		}
 	}
+}
+
+// inactive says that a key belongs to a virtual server that is commented out.
+func (r *Report) inactive(key string) string {
+	for _, s := range r.Servers {
+		root := fmt.Sprintf("%s/%d", serviceRoot, s.Number)
+		if rest, ok := cutPrefixFold(key, root); ok && !s.Active && (rest == "" || rest[0] == '/') {
+			return " (commented out)"
+		}
+	}
+	return ""
 }
 
 func (l *Line) left() string {

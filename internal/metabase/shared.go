@@ -28,7 +28,7 @@ func (c *converter) shared() {
 		c.report.attend("recipients were looked up by LDAP (RoutingSources), which is not in this version: each local-part is accepted, unless drop.recipients lists them")
 	}
 	if objects > 0 {
-		c.report.add(&c.report.NotTaken, Line{Key: serviceRoot, Property: "aliases, users and lists", Value: fmt.Sprint(objects),
+		c.add(&c.report.NotTaken, Line{Key: serviceRoot, Property: "aliases, users and lists", Value: fmt.Sprint(objects),
 			Why: "objects of the membership directory of IIS 4; there are no mailboxes here"})
 	}
 	for _, k := range c.tree.below("/LM/EventManager") {
@@ -37,9 +37,9 @@ func (c *converter) shared() {
 		}
 	}
 	if len(sinks) > 0 {
-		c.report.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "event sinks", Value: strings.Join(sinks[:min(len(sinks), 10)], ", "),
+		c.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "event sinks", Value: strings.Join(sinks[:min(len(sinks), 10)], ", "),
 			Why: fmt.Sprintf("programs of the old machine that looked at mail or changed it (%d); nothing calls them here", len(sinks))})
-		c.report.attend("%d event sinks are not taken: what they did to mail (disclaimers, archives, filters) is not done any more", len(sinks))
+		c.report.attend("event sinks are not taken (%d): what they did to mail (disclaimers, archives, filters) is not done any more", len(sinks))
 	}
 }
 

@@ -109,7 +109,7 @@ func (t *Tree) add(k *Key, p Prop) error {
 		old.Doubtful = old.Doubtful || !same
 		old.Secure = old.Secure || p.Secure
 		if !same {
-			t.note("line %d: %s of %s stands a second time with another value; the first one counts, and what it would open stays closed",
+			t.note("line %d: %s of %s stands a second time with another value; the first one counts, but lists and the right to relay stay closed",
 				p.Line, shown(p.Name), shown(k.Path))
 		}
 		return nil

@@ -20,6 +20,7 @@ type xmlReader struct {
 	others   int    // keys of other services
 	last     string // the last Location that was read as a whole
 	roots    int
+	foreign  error // of an encoding that is not read
 }
 
 type element struct {
@@ -76,11 +77,13 @@ func (x *xmlReader) charset(label string, in io.Reader) (io.Reader, error) {
 		if x.in.utf16 {
 			return in, nil
 		}
-		return nil, errors.New("the file says that it is in UTF-16, and is not: it was converted without its first line; change that to encoding=\"UTF-8\"")
+		x.foreign = errors.New("the file says that it is in UTF-16, and is not: somebody converted it; change its first line to encoding=\"UTF-8\"")
 	case "us-ascii", "ascii":
 		return in, nil // of which UTF-8 is a superset
+	default:
+		x.foreign = fmt.Errorf("the file is in the encoding %s, which is not read; save it as UTF-8", shown(label))
 	}
-	return nil, fmt.Errorf("the file is in the encoding %s, which is not read; save it as UTF-8", shown(label))
+	return nil, x.foreign
 }
 
 // directive refuses entities; nothing that a DOCTYPE names is ever fetched.
@@ -205,6 +208,8 @@ func (x *xmlReader) wrong(err error) error {
 	var syntax *xml.SyntaxError
 	var limit *limitError
 	switch {
+	case x.foreign != nil:
+		return x.foreign
 	case errors.As(err, &limit):
 		return fmt.Errorf("line %d: %w", line, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):

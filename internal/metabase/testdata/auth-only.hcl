@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -95,7 +92,7 @@ virtual_server "default" {
 
   access {
     # AuthFlags = AuthBasic | AuthNTLM
-    # Not in this version: ["basic", "integrated"].
+    # Not in this version: "basic", "integrated".
     #authentication = ["basic", "integrated"]
 
     connection_control {
@@ -106,8 +103,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
-      # 18000080200000803c00008044000080010000004c000000000000000000000001000000010000…
+      # RelayIpList = (84 octets)
       mode = "only"
       list = ["10.0.0.5"]
       # RelayForAuth = 4294967295
@@ -133,9 +129,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

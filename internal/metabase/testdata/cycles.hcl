@@ -87,9 +87,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -125,7 +122,7 @@ virtual_server "default" {
     kind = "alias"
   }
 
-  # Is the same domain as virtual_server.default.domain["bücher.example"] (line 123); both are
+  # Is the same domain as virtual_server.default.domain["bücher.example"] (line 120); both are
   # xn--bcher-kva.example in DNS.
   #domain "xn--bcher-kva.example" {
   #  # RouteAction = 2
@@ -144,7 +141,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []
@@ -171,9 +168,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

@@ -87,9 +87,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = corp.example
@@ -153,8 +150,7 @@ virtual_server "default" {
     #  auth = "basic"
     #  # RouteUserName = relay
     #  user = "relay"
-    #  # RoutePassword is a secret, and encrypted for the old machine and cannot be read elsewhere; enter
-    #  # it again.
+    #  # RoutePassword is encrypted for the old machine and cannot be read elsewhere; enter it again.
     #  password = "…"
     #}
   }
@@ -202,7 +198,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []
@@ -229,9 +225,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

@@ -79,9 +79,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   access {
@@ -94,20 +91,13 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList cannot be read for certain (an offset at octet 56 leads nowhere (76)), so that
-      # nobody may relay.
+      # RelayIpList = (84 octets)
       mode = "only"
-      list = []
+      list = ["192.0.2.7"]
       # RelayForAuth is absent; the default of the original is 0.
       # Not in this version: it needs authentication of clients.
       #authenticated = false
     }
-  }
-
-  logging {
-  }
-
-  protocol {
   }
 
   pickup {
@@ -151,9 +141,6 @@ virtual_server "default" {
 #    max_recipients = 64000
 #  }
 #
-#  folders {
-#  }
-#
 #  delivery {
 #    # HopCount = 15
 #    max_hops = 15
@@ -181,9 +168,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  access {
@@ -203,12 +187,6 @@ virtual_server "default" {
 #      # RelayForAuth is absent; the default of the original is 0.
 #      authenticated = false
 #    }
-#  }
-#
-#  logging {
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {

@@ -80,9 +80,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -100,7 +97,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []
@@ -115,9 +112,6 @@ virtual_server "default" {
     enabled = false
     # LogPluginClsid = {FF160663-DE82-11CF-BC0A-00AA006111E0}
     format = "w3c"
-  }
-
-  protocol {
   }
 
   pickup {
@@ -199,9 +193,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -219,7 +210,7 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
+#      # RelayIpList is empty.
 #      # Nobody may relay.
 #      mode = "only"
 #      list = []
@@ -233,9 +224,6 @@ virtual_server "default" {
 #    enabled = false
 #    # LogPluginClsid = {FF160663-DE82-11CF-BC0A-00AA006111E0}
 #    format = "w3c"
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {

@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -105,8 +102,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
-      # 18000080200000803c00008044000080010000004c000000000000000000000001000000010000…
+      # RelayIpList = (99 octets)
       mode = "only"
       # Not taken: domain names on a list are not in this version: *.corp.example.
       list = ["192.0.2.7"]
@@ -133,9 +129,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {
@@ -221,9 +214,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -267,9 +257,6 @@ virtual_server "default" {
 #    ]
 #    # LogFilePeriod = 1
 #    rollover = "daily"
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {
@@ -355,9 +342,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -377,10 +361,9 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
-#      # 18000080200000803c00008044000080010000004c00000000000000000000000100000001000000020000000200000004000000000000004c000080…
-#      # Nobody may relay.
+#      # RelayIpList = (84 octets)
 #      mode = "only"
+#      # Not taken: left out, as no network says it: 10.0.1.0 with the mask 255.0.255.0.
 #      list = []
 #      # RelayForAuth = 4294967295
 #      authenticated = true
@@ -403,9 +386,6 @@ virtual_server "default" {
 #    ]
 #    # LogFilePeriod = 1
 #    rollover = "daily"
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {

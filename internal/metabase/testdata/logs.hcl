@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -103,7 +100,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []
@@ -135,9 +132,6 @@ virtual_server "default" {
     # LogFileLocaltimeRollover = 1
     # Not in this version: it needs further log formats, fields and rollover.
     #local_time = true
-  }
-
-  protocol {
   }
 
   pickup {
@@ -223,9 +217,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -243,7 +234,7 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
+#      # RelayIpList is empty.
 #      # Nobody may relay.
 #      mode = "only"
 #      list = []
@@ -268,9 +259,6 @@ virtual_server "default" {
 #    ]
 #    # LogFilePeriod = 0
 #    rollover = "never"
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {
@@ -356,9 +344,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -376,7 +361,7 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
+#      # RelayIpList is empty.
 #      # Nobody may relay.
 #      mode = "only"
 #      list = []
@@ -409,12 +394,10 @@ virtual_server "default" {
 #      table = "Smtp"
 #      # LogOdbcUserName = logger
 #      user = "logger"
-#      # LogOdbcPassword is a secret, encrypted for the old machine; enter it again.
+#      # LogOdbcPassword is encrypted for the old machine and cannot be read elsewhere; enter it
+#      # again.
 #      password = "…"
 #    }
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {
@@ -500,9 +483,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -520,7 +500,7 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
+#      # RelayIpList is empty.
 #      # Nobody may relay.
 #      mode = "only"
 #      list = []
@@ -540,9 +520,6 @@ virtual_server "default" {
 #    rollover = "size"
 #    # LogFileTruncateSize = 1048576
 #    rollover_size = "1MB"
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {
@@ -628,9 +605,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  # DefaultDomain = web01.corp.example
@@ -648,7 +622,7 @@ virtual_server "default" {
 #    }
 #
 #    relay {
-#      # RelayIpList =
+#      # RelayIpList is empty.
 #      # Nobody may relay.
 #      mode = "only"
 #      list = []
@@ -669,9 +643,6 @@ virtual_server "default" {
 #      "cs-uri-stem",
 #      "sc-status",
 #    ]
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {

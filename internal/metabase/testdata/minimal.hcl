@@ -41,9 +41,6 @@ virtual_server "default" {
     max_recipients = 100
   }
 
-  folders {
-  }
-
   delivery {
     # HopCount is absent; the default of the original is 10.
     max_hops = 10
@@ -71,9 +68,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   access {
@@ -94,12 +88,6 @@ virtual_server "default" {
       # Not in this version: it needs authentication of clients.
       #authenticated = false
     }
-  }
-
-  logging {
-  }
-
-  protocol {
   }
 
   pickup {

@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -98,15 +95,13 @@ virtual_server "default" {
     authentication = ["anonymous"]
 
     connection_control {
-      # IPSecurity =
-      # 18000080200000803c00008044000080010000004c0000000000000000000000010000000100000…
+      # IPSecurity = (84 octets)
       mode = "only"
       list = ["10.0.0.0/8"]
     }
 
     relay {
-      # RelayIpList =
-      # 18000080340000803c00008044000080010000004c000000010000000100000002000000020000…
+      # RelayIpList = (84 octets)
       mode = "all_except"
       list = ["203.0.113.9"]
       # RelayForAuth = 4294967295
@@ -132,9 +127,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

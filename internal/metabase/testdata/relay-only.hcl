@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -98,15 +95,13 @@ virtual_server "default" {
     authentication = ["anonymous"]
 
     connection_control {
-      # IPSecurity =
-      # 1800008048000080500000805800008001000000600000000200000002000000020000000200000…
+      # IPSecurity = (112 octets)
       mode = "all_except"
       list = ["192.0.2.66", "198.51.0.0/16"]
     }
 
     relay {
-      # RelayIpList =
-      # 180000802000008050000080580000800100000060000000000000000000000002000000040000…
+      # RelayIpList = (120 octets)
       mode = "only"
       list = ["127.0.0.1", "192.0.2.7", "10.1.2.0/24", "10.1.3.0/24"]
       # RelayForAuth = 4294967295
@@ -132,9 +127,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

@@ -44,9 +44,6 @@ virtual_server "default" {
     max_recipients = 100
   }
 
-  folders {
-  }
-
   delivery {
     # HopCount is absent; the default of the original is 10.
     max_hops = 10
@@ -72,9 +69,6 @@ virtual_server "default" {
       delay_notice_after = "off"
       expire_after = "off"
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = corp.example
@@ -88,30 +82,23 @@ virtual_server "default" {
   }
 
   access {
-    # AuthNTLM = False
+    # AuthAnonymous = True
     authentication = ["anonymous"]
 
     connection_control {
-      # IPGrant =
+      # IPDeny = 192.0.2.66, 255.255.255.255
       mode = "all_except"
       list = ["192.0.2.66"]
     }
 
     relay {
-      # RelayIpList =
-      # 0x18000080200000803c00008044000080010000004c0000000000000000000000010000000100…
+      # RelayIpList = (84 octets)
       mode = "only"
       list = ["127.0.0.1"]
       # RelayForAuth is absent; the default of the original is 0.
       # Not in this version: it needs authentication of clients.
       #authenticated = false
     }
-  }
-
-  logging {
-  }
-
-  protocol {
   }
 
   pickup {

@@ -98,8 +98,7 @@ virtual_server "default" {
       # RouteUserName = relay@corp.example
       # Not in this version: it needs authentication to next hops.
       #user = "relay@corp.example"
-      # RoutePassword is a secret, and encrypted for the old machine and cannot be read elsewhere;
-      # enter it again.
+      # RoutePassword is encrypted for the old machine and cannot be read elsewhere; enter it again.
       # Not in this version: it needs authentication to next hops.
       #password = "…"
     }
@@ -112,7 +111,7 @@ virtual_server "default" {
 
   access {
     # AuthFlags = AuthBasic | AuthAnonymous | AuthNTLM
-    # Not in this version: ["anonymous", "basic", "integrated"].
+    # Not in this version: "basic", "integrated".
     #authentication = ["anonymous", "basic", "integrated"]
     # DefaultLogonDomain = CORP
     # Not in this version: it needs authentication of clients.
@@ -135,7 +134,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []

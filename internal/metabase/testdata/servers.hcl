@@ -54,9 +54,6 @@ virtual_server "default" {
     max_recipients = 500
   }
 
-  folders {
-  }
-
   delivery {
     # SmartHost = [10.0.0.25]
     smart_host = ["[10.0.0.25]"]
@@ -88,9 +85,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   access {
@@ -111,12 +105,6 @@ virtual_server "default" {
       # Not in this version: it needs authentication of clients.
       #authenticated = false
     }
-  }
-
-  logging {
-  }
-
-  protocol {
   }
 
   pickup {
@@ -167,9 +155,6 @@ virtual_server "default" {
 #    max_recipients = "unlimited"
 #  }
 #
-#  folders {
-#  }
-#
 #  delivery {
 #    # SmartHost = [10.0.0.25]
 #    smart_host = ["[10.0.0.25]"]
@@ -201,9 +186,6 @@ virtual_server "default" {
 #      # So many that expire_after ends the attempts.
 #      max_retries = 62
 #    }
-#
-#    outbound_security {
-#    }
 #  }
 #
 #  domain "other.example" {
@@ -228,12 +210,6 @@ virtual_server "default" {
 #      # RelayForAuth is absent; the default of the original is 0.
 #      authenticated = false
 #    }
-#  }
-#
-#  logging {
-#  }
-#
-#  protocol {
 #  }
 #
 #  pickup {

@@ -83,9 +83,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -130,9 +127,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {

@@ -48,10 +48,10 @@ virtual_server "default" {
     max_recipients = 100
   }
 
-  # QueueDirectory = %MAILDRIVE%\Queue: nobody knows what %MAILDRIVE% stands for here;
-  # C:\ProgramData\Mailroot/default/Queue
-  # DropDirectory = \\nas\mail\Drop: it is no folder on a drive of this computer;
-  # C:\ProgramData\Mailroot/default/Drop
+  # QueueDirectory = %MAILDRIVE%\Queue: nobody knows what %MAILDRIVE% stands for here; it is
+  # C:\ProgramData\Mailroot\default\Queue
+  # DropDirectory = \\nas\mail\Drop: it is no folder on a drive of this computer; it is
+  # C:\ProgramData\Mailroot\default\Drop
   folders {
     # PickupDirectory = D:\Mail\Pickup
     pickup = "D:\\Mail\\Pickup"
@@ -88,9 +88,6 @@ virtual_server "default" {
       # So many that expire_after ends the attempts.
       max_retries = 62
     }
-
-    outbound_security {
-    }
   }
 
   # DefaultDomain = web01.corp.example
@@ -108,7 +105,7 @@ virtual_server "default" {
     }
 
     relay {
-      # RelayIpList =
+      # RelayIpList is empty.
       # Nobody may relay.
       mode = "only"
       list = []
@@ -135,9 +132,6 @@ virtual_server "default" {
     #]
     # LogFilePeriod = 1
     rollover = "daily"
-  }
-
-  protocol {
   }
 
   pickup {
