@@ -8,9 +8,6 @@ import (
 	"github.com/mailroot/mailroot/internal/config"
 )
 
-// maxDomains is more than a configuration file has room for.
-const maxDomains = 25_000
-
 // domains converts the default domain and the list of domains.
 func (c *converter) domains() {
 	v := c.value("DefaultDomain")
@@ -108,9 +105,6 @@ func (c *converter) domain(k *Key, site bool) {
 	name := domainOf(k)
 	v, word := c.routeAction()
 	switch {
-	case len(c.vs.blocks) > maxDomains:
-		c.leave(v, "there are more than %d domains", maxDomains)
-		return
 	case name == c.local:
 		if target := c.value("RouteActionString"); target.from == "key" && word&routeLocal != 0 {
 			c.leave(target, "the Drop folder is folders.drop, one for all local domains")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,11 @@ func (c *converter) general() {
 func (c *converter) bindings() {
 	v := c.value("ServerBindings")
 	all, found := make(map[string]bool), 0
-	rows := lines(v.text)
+	rows := slices.Compact(lines(v.text))
+	if len(rows) > maxBindings {
+		c.leave(v, "it has %d rows, of which the first %d were read", len(rows), maxBindings)
+		rows = rows[:maxBindings]
+	}
 	for _, row := range rows { // those on all addresses first: they hold the others of their port
 		if ip, port, err := splitBinding(row, 25); err == nil && !ip.IsValid() {
 			all[port] = true

@@ -135,24 +135,30 @@ func (b *block) refused(e *entry, kind config.Kind) string {
 	default:
 		return ""
 	}
-	return b.tried(e.name+" = "+e.value, e.path)
+	return b.tried(e.name+" = "+e.value, e.name)
 }
 
-// tried reads a file that has the one line within the block, and returns what is said of the path.
-func (b *block) tried(line, path string) string {
+// tried reads a file that has the one line within the block, as if of the virtual server that always is, and returns what is
+// said of the setting; with "" what is said first of anything.
+func (b *block) tried(line, setting string) string {
 	if b.name == "domain" {
 		line = "kind = \"remote\"\n" + line
 	}
+	path := setting
 	for at := b; at.parent != nil; at = at.parent {
-		label := ""
-		if at.label != "" {
-			label = " " + config.Quote(at.label)
+		label := at.label
+		if at.name == "virtual_server" {
+			label = defaultName
+		}
+		path = pathOf("", at.name, label) + "." + path
+		if label != "" {
+			label = " " + config.Quote(label)
 		}
 		line = at.name + label + " {\n" + line + "\n}"
 	}
 	_, problems := config.Parse([]byte("version = 1\n"+line+"\n"), "")
 	for _, p := range problems.Errors() {
-		if p.Path == path {
+		if setting == "" || p.Path == strings.TrimSuffix(path, ".") {
 			return p.Message
 		}
 	}
@@ -160,7 +166,7 @@ func (b *block) tried(line, path string) string {
 }
 
 // acceptsLabel says why a block cannot have its label, "" when it can.
-func (b *block) acceptsLabel() string { return b.tried("", b.path) }
+func (b *block) acceptsLabel() string { return b.tried("", "") }
 
 // settle comments out what the check of the whole file refuses, so that what is written is in order. What it
 // cannot settle is an error.

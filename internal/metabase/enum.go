@@ -55,7 +55,7 @@ func readEnum(in *octets) (*Tree, error) {
 
 func (e *enumReader) read(line string) error {
 	text := strings.TrimSpace(line)
-	if e.list != nil && e.left > 0 && text != "" && !enumProperty.MatchString(line) && text[0] != '[' {
+	if e.list != nil && e.left > 0 && text != "" && !isProperty(line) && text[0] != '[' {
 		e.rows = append(e.rows, unquoted(text))
 		e.left--
 		return nil
@@ -74,12 +74,16 @@ func (e *enumReader) read(line string) error {
 	case strings.HasPrefix(text, "Copyright"):
 		return nil
 	}
-	m := enumProperty.FindStringSubmatch(line)
-	if m == nil {
+	if !isProperty(line) {
 		e.odd++
 		return nil
 	}
+	m := enumProperty.FindStringSubmatch(line)
 	return e.property(m[1], strings.ToUpper(m[2]), strings.TrimSpace(m[3]))
+}
+
+func isProperty(line string) bool {
+	return strings.Contains(line, "(") && enumProperty.MatchString(line)
 }
 
 func (e *enumReader) path(text string) error {

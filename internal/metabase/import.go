@@ -93,6 +93,11 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, n := range numbers {
+		if d := len(tree.below(fmt.Sprintf("%s/%d/Domain", serviceRoot, n))); d > maxDomains {
+			return nil, tooMuch("virtual server %d has %d domains, and a configuration file holds %d at most", n, d, maxDomains)
+		}
+	}
 	c.head()
 	refused := refusesServers()
 	for _, n := range append([]int{first}, slices.DeleteFunc(numbers, func(n int) bool { return n == first })...) {
