@@ -94,6 +94,6 @@ func (c *converter) next() {
 	}
 	step("Check the file.", "config check")
 	step("See where mail would go, and who may send it there.", "test route someone@example.com")
-	step("Stop the old service on its machine (net stop SMTPSVC), then start this one.", "run")
-	step("Take over what the old folders hold.", "adopt --help")
+	step("Let the old service empty its queue (pause it, so that it takes no new mail), stop it (net stop SMTPSVC), then start this one.", "run")
+	step("Take over what is left in the old folders.", "adopt /path/to/old/Mailroot")
 }
