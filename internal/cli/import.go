@@ -34,7 +34,10 @@ func (c *importCommand) Run(e *env) error {
 		return err
 	}
 	defer in.Close()
-	o := metabase.Options{Source: filepath.Base(c.File), Windows: runtime.GOOS == "windows", Env: os.Getenv, Server: c.Server, Enum: c.Enum, ConfigFile: c.Out}
+	o := metabase.Options{Source: filepath.Base(c.File), Windows: runtime.GOOS == "windows", Env: os.Getenv, Server: c.Server, Enum: c.Enum}
+	if c.Out != "" {
+		o.ConfigFile = shellWord(c.Out)
+	}
 	if c.File == "-" {
 		o.Source = ""
 	}

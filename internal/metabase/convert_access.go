@@ -65,12 +65,12 @@ func (c *converter) word(name string, names map[string]uint32, members ...string
 }
 
 // authentication says who may come without authentication. Where nobody may, and this version cannot authenticate, nobody can
-// send mail: it reports so.
-func (c *converter) authentication(b *block) (closed bool) {
+// send mail: it returns why.
+func (c *converter) authentication(b *block) (closed string) {
 	v, word, ok := c.word("AuthFlags", authNames(), "AuthAnonymous", "AuthBasic", "AuthNTLM")
 	if !ok {
 		b.set("authentication", `["anonymous"]`, "AuthFlags is absent; the original's set-up allows anonymous alone.")
-		return false
+		return ""
 	}
 	var methods []string
 	for _, m := range []struct {
@@ -81,24 +81,28 @@ func (c *converter) authentication(b *block) (closed bool) {
 			methods = append(methods, m.name)
 		}
 	}
-	if len(methods) == 0 {
-		c.report.attend("AuthFlags of %s lets nobody in by any method: access.authentication is taken as anonymous, and nobody may connect", c.path)
-		c.leave(v, "no method is in it")
-		return true
+	if len(methods) == 0 || v.doubtful() {
+		why := "no method is in it"
+		if v.doubtful() {
+			why = "it stands twice with different values"
+		}
+		c.report.attend("who may send mail without authentication through %s cannot be told from AuthFlags (%s): nobody may connect", c.path, why)
+		c.leave(v, "%s: nobody may connect", why)
+		return "AuthFlags does not tell who may send mail without authentication"
 	}
 	e := b.set("authentication", list(methods), v.note())
 	c.record(v, e, "")
 	c.basicDomain(b)
 	if e.off == "" {
-		return false
+		return ""
 	}
 	if word&authAnonymous != 0 {
 		b.set("authentication", `["anonymous"]`, "Until then.")
 		c.report.attend("clients of %s could authenticate, which is not in this version: those that did are anonymous now, and relay only if they are on the relay list", c.path)
-		return false
+		return ""
 	}
 	c.report.attend("%s took mail from authenticated clients alone, which is not in this version: nobody may connect, as access.connection_control says. To let networks in without authentication, set its list", c.path)
-	return true
+	return "the old server took mail from authenticated clients alone, which is not in this version"
 }
 
 func (c *converter) basicDomain(b *block) {
@@ -139,14 +143,14 @@ func (c *converter) certificate(b *block) {
 }
 
 // connectionControl converts who may connect.
-func (c *converter) connectionControl(b *block, closed bool) {
+func (c *converter) connectionControl(b *block, closed string) {
 	sub := b.block("connection_control", "")
 	v, l, err := c.control()
 	switch {
-	case closed:
-		c.close(sub, "Nobody may connect: the old server took mail from authenticated clients alone, which is not in this version.")
+	case closed != "":
+		c.close(sub, "Nobody may connect: "+closed+".")
 		if v.set() {
-			c.leave(v, "nobody may connect, as authentication is not in this version")
+			c.leave(v, "nobody may connect: %s", closed)
 		}
 	case err != nil:
 		c.doubt(sub, v, err, "nobody may connect")

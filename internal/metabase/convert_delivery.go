@@ -256,8 +256,8 @@ func routeNames() map[string]uint32 {
 	}
 }
 
-// unusedBits names the bits of a word that are not taken.
-func unusedBits(word uint32) string {
+// bitNames names the bits of a word.
+func bitNames(word uint32) string {
 	names := make(map[uint32]string)
 	for name, bit := range routeNames() {
 		names[bit] = strings.ToUpper(name)
@@ -265,7 +265,7 @@ func unusedBits(word uint32) string {
 	var out []string
 	for i := range 32 {
 		bit := uint32(1) << i
-		if word&bit&^uint32(routeUsed) != 0 {
+		if word&bit != 0 {
 			out = append(out, fmt.Sprintf("%s (0x%x)", cmp.Or(names[bit], "unknown"), bit))
 		}
 	}
@@ -307,7 +307,7 @@ func (c *converter) siteSecurity(b *block) {
 	if c.credentials(s, v, word) {
 		c.report.attend("%s authenticates to its next hops, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
 	}
-	if names := unusedBits(word); names != "" {
+	if names := bitNames(word &^ (routeSSL | routeSASL | routeAuth)); names != "" {
 		c.leave(v, "bits that are not taken: %s", names)
 	}
 }

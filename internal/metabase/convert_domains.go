@@ -104,7 +104,14 @@ func (c *converter) siteTLS() bool {
 func (c *converter) domain(k *Key, site bool) {
 	name := domainOf(k)
 	v, word := c.routeAction()
+	if v.from != "key" { // what a server says of itself makes no domain local, nor open
+		word &^= routeLocal | routeDomainRelay | routeETRN
+	}
 	switch {
+	case c.tree.text && len(k.Props) == 0:
+		c.leave(v, "the text only names it; add what adsutil ENUM prints for it")
+		c.report.attend("the text only names the domain %s: add what adsutil ENUM prints for %s, or it is as any other", shown(name), shown(k.Path))
+		return
 	case name == c.local:
 		if target := c.value("RouteActionString"); target.from == "key" && word&routeLocal != 0 {
 			c.leave(target, "the Drop folder is folders.drop, one for all local domains")
@@ -200,7 +207,7 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 	if c.domainCredentials(b, v, word) {
 		c.report.attend("%s authenticates to its next hop, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
 	}
-	if names := unusedBits(word); names != "" && v.from == "key" {
+	if names := bitNames(word &^ routeUsed); names != "" && v.from == "key" {
 		c.leave(v, "bits that are not taken: %s", names)
 	}
 	c.wildcard(b, v)

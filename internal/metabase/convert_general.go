@@ -161,7 +161,7 @@ func (c *converter) connections() {
 
 // outboundLimits converts the two limits, of which the one of a domain cannot be above the other.
 func (c *converter) outboundLimits(b *block) {
-	total, per, limited := c.value("MaxOutConnections"), c.value("MaxOutConnectionsPerDomain"), c.value("LimitRemoteConnections")
+	total, per, used := c.value("MaxOutConnections"), c.value("MaxOutConnectionsPerDomain"), c.value("LimitRemoteConnections")
 	s := b.setting("outbound_limit")
 	plain := func(n int64) string { return strconv.FormatInt(n, 10) }
 	n, err := number(total.text)
@@ -169,11 +169,11 @@ func (c *converter) outboundLimits(b *block) {
 		c.leave(total, "%v; no limit holds", err)
 		n = 0
 	}
-	if on, err := boolean(limited.text); limited.set() && err == nil && !on && n != 0 && n != noLimit {
-		c.change(limited, "connections.outbound_limit", `"unlimited"`, "MaxOutConnections was no limit, as this says")
+	if on, err := boolean(used.text); used.set() && err == nil && !on && n != 0 && n != noLimit {
+		c.change(used, "connections.outbound_limit", `"unlimited"`, "MaxOutConnections was no limit, as this says")
 		n = 0
-	} else if limited.set() {
-		c.record(limited, &entry{path: b.path + ".outbound_limit"}, "")
+	} else if used.set() {
+		c.record(used, &entry{path: b.path + ".outbound_limit"}, "")
 	}
 	literal, why := fit(s, n, 1, plain)
 	e := b.set("outbound_limit", literal, total.note())
@@ -186,8 +186,8 @@ func (c *converter) outboundLimits(b *block) {
 		m = 0
 	}
 	literal, why = fit(b.setting("outbound_per_domain"), m, 1, plain)
-	most, limit := strings.CutPrefix(e.value, `"`)
-	if top, _ := strconv.Atoi(most); !limit && (m == 0 || m == noLimit || int64(m) > int64(top)) {
+	top, notNumber := strconv.Atoi(e.value)
+	if notNumber == nil && (m == 0 || m == noLimit || int64(m) > int64(top)) {
 		literal = e.value
 		if m != 0 && m != noLimit {
 			why = "it cannot be above outbound_limit"

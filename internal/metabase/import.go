@@ -87,7 +87,7 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	}
 	numbers := tree.servers()
 	if len(numbers) == 0 {
-		return nil, fmt.Errorf("the file holds no virtual server: there is no key %s/1", serviceRoot)
+		return nil, fmt.Errorf("the file holds no virtual server: there is no key %s/1 or the like", serviceRoot)
 	}
 	first, err := c.choose(numbers)
 	if err != nil {

@@ -109,7 +109,7 @@ func (t *Tree) add(k *Key, p Prop) error {
 		old.Doubtful = old.Doubtful || !same
 		old.Secure = old.Secure || p.Secure
 		if !same {
-			t.note("line %d: %s of %s stands a second time with another value; the first one counts, but lists and the right to relay stay closed",
+			t.note("line %d: %s of %s stands a second time with another value; the first one counts, but what it would let in stays closed",
 				p.Line, shown(p.Name), shown(k.Path))
 		}
 		return nil
@@ -173,22 +173,20 @@ func (t *Tree) below(path string) []*Key {
 
 const serviceRoot = "/LM/SmtpSvc"
 
-// servers returns the numbers of the virtual servers, in order. There may be gaps.
+// servers returns the numbers of the virtual servers, in order. There may be gaps. In text of adsutil a path alone makes no
+// virtual server: it is the listing of what is below another key.
 func (t *Tree) servers() []int {
-	seen := make(map[int]bool)
-	for p := range t.keys {
-		rest, ok := strings.CutPrefix(p, strings.ToLower(serviceRoot)+"/")
-		if !ok {
-			continue
+	var out []int
+	for _, k := range t.below(serviceRoot) {
+		number := k.Path[len(serviceRoot)+1:]
+		n, err := strconv.ParseUint(number, 10, 31)
+		switch {
+		case err != nil || n == 0 || strconv.FormatUint(n, 10) != number:
+		case t.text && len(k.Props) == 0:
+			t.note("the text only names %s; add what adsutil ENUM prints for it", shown(k.Path))
+		default:
+			out = append(out, int(n))
 		}
-		number, _, _ := strings.Cut(rest, "/")
-		if n, err := strconv.ParseUint(number, 10, 31); err == nil && n > 0 && strconv.FormatUint(n, 10) == number {
-			seen[int(n)] = true
-		}
-	}
-	out := make([]int, 0, len(seen))
-	for n := range seen {
-		out = append(out, n)
 	}
 	slices.Sort(out)
 	return out
