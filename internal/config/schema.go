@@ -101,6 +101,28 @@ func (b *Block) block(name string) *Block {
 	return &b.Blocks[i]
 }
 
+// Refuses says why the setting cannot have a value, "" when it can. The value is written as the file has it. That an engine is
+// missing, or what other settings say, makes no difference.
+func (s *Setting) Refuses(value string) string {
+	l, f := parseLiteral(value)
+	if f != nil {
+		return f.message
+	}
+	_, faults := s.decode(l, "")
+	for _, f := range faults {
+		if f.severity != SeverityWarning {
+			return f.message
+		}
+	}
+	return ""
+}
+
+// RefusesLabel says why the block cannot have a label, "" when it can.
+func (b *Block) RefusesLabel(label string) string {
+	_, message, _ := b.canonicalLabel(label)
+	return message
+}
+
 // Schema returns the tree of all blocks and settings, in the order in which the manual and the
 // first file have them. The root stands for the file. The caller owns the result.
 func Schema() Block {

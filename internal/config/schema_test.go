@@ -269,3 +269,31 @@ func wrap(n schemaNode, line string) string {
 	}
 	return head + line + "\n" + tail
 }
+
+// What Refuses says of a value is what Parse says of it.
+func TestRefuses(t *testing.T) {
+	root := Schema()
+	server := root.block(serverBlock)
+	for _, c := range []struct {
+		block, name, value, want string
+	}{
+		{"connections", "inbound_limit", "5", ""},
+		{"connections", "inbound_limit", "-5", "a whole number from 1 to 1000000"},
+		{"connections", "inbound_limit", "5 +", "not a value"},
+		{"delivery", "smart_host", `["[192.0.2.1]:25"]`, ""},
+		{"delivery", "smart_host", `["[192.0.2.1"]`, "a closing ] is missing"},
+		{"delivery", "masquerade_domain", `"localhost"`, ""}, // a warning
+		{"access", "basic_domain", `"CORP"`, ""},             // its engine is missing
+		{"logging", "format", `"ncsa"`, "not available in this version"},
+	} {
+		if got := server.block(c.block).setting(c.name).Refuses(c.value); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s = %s: %q, want %q", c.name, c.value, got, c.want)
+		}
+	}
+	if m := server.block("domain").RefusesLabel("*.example.org"); m != "" {
+		t.Error(m)
+	}
+	if m := server.block("binding").RefusesLabel("localhost:25"); m == "" {
+		t.Error("localhost:25 was taken for a binding")
+	}
+}

@@ -23,7 +23,7 @@ func (c *converter) domains() {
 	default:
 		b := c.vs.block("domain", name)
 		b.set("kind", `"default"`)
-		if why := b.acceptsLabel(); why != "" {
+		if why := b.labelRefused(); why != "" {
 			b.off = why
 			c.leave(v, "%s", why)
 			break
@@ -161,7 +161,7 @@ func (c *converter) localDomain(name string, v value, word uint32) {
 
 // entry tells of a domain as a whole.
 func (c *converter) entry(b *block, v value, why string) {
-	if refused := b.acceptsLabel(); refused != "" {
+	if refused := b.labelRefused(); refused != "" {
 		b.off = refused
 		l := lineTo(v, "domain", config.Quote(b.label))
 		l.Why, l.Inactive = "commented out: "+refused, true

@@ -71,7 +71,7 @@ func (c *converter) binding(v value, ip netip.Addr, port string) {
 	b.notes = append(b.notes, v.note())
 	l := v.line()
 	l.Setting, l.Result = "binding", config.Quote(label)
-	if why := b.acceptsLabel(); why != "" {
+	if why := b.labelRefused(); why != "" {
 		b.off, l.Inactive, l.Why = why, true, why
 		c.add(&c.report.Changed, l)
 		return

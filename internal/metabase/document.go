@@ -109,7 +109,7 @@ func (b *block) set(name, value string, notes ...string) *entry {
 	case later(s, value) != "":
 		e.off = "not in this version: " + later(s, value)
 	default:
-		e.off = b.refused(e, s.Kind)
+		e.off = s.Refuses(value)
 	}
 	b.entries = append(b.entries, e)
 	return e
@@ -128,45 +128,8 @@ func later(s *config.Setting, value string) string {
 
 func needs(engine string) string { return "not in this version: it needs " + engine }
 
-// refused says why a value cannot be, "" when it can. Numbers, words and networks are made to fit by who sets them.
-func (b *block) refused(e *entry, kind config.Kind) string {
-	switch kind {
-	case config.KindText, config.KindPath, config.KindHostName, config.KindMailbox, config.KindHosts:
-	default:
-		return ""
-	}
-	return b.tried(e.name+" = "+e.value, e.name)
-}
-
-// tried reads a file that has the one line within the block, as if of the virtual server that always is, and returns what is
-// said of the setting; with "" what is said first of anything.
-func (b *block) tried(line, setting string) string {
-	if b.name == "domain" {
-		line = "kind = \"remote\"\n" + line
-	}
-	path := setting
-	for at := b; at.parent != nil; at = at.parent {
-		label := at.label
-		if at.name == "virtual_server" {
-			label = defaultName
-		}
-		path = pathOf("", at.name, label) + "." + path
-		if label != "" {
-			label = " " + config.Quote(label)
-		}
-		line = at.name + label + " {\n" + line + "\n}"
-	}
-	_, problems := config.Parse([]byte("version = 1\n"+line+"\n"), "")
-	for _, p := range problems.Errors() {
-		if setting == "" || p.Path == strings.TrimSuffix(path, ".") {
-			return p.Message
-		}
-	}
-	return ""
-}
-
-// acceptsLabel says why a block cannot have its label, "" when it can.
-func (b *block) acceptsLabel() string { return b.tried("", "") }
+// labelRefused says why a block cannot have its label, "" when it can.
+func (b *block) labelRefused() string { return b.schema.RefusesLabel(b.label) }
 
 // settle comments out what the check of the whole file refuses, so that what is written is in order. What it
 // cannot settle is an error.
