@@ -292,8 +292,8 @@ func parseSize(s string) (int64, bool) {
 	return n * unit, true
 }
 
-// formatSize writes n in the largest unit that divides it: 2MB, 1000.
-func formatSize(n int64) string {
+// FormatSize writes n as the file has it, in the largest unit that divides it: "2MB", 1000.
+func FormatSize(n int64) string {
 	for _, u := range []struct {
 		unit int64
 		name string
@@ -329,8 +329,8 @@ func parseSeconds(s string) (int64, bool) {
 	return sum, found && s == ""
 }
 
-// formatTime writes d in the largest unit that divides it: 90s, 10m, 2d.
-func formatTime(d time.Duration) string {
+// FormatTime writes d as the file has it, in the largest unit that divides it: "90s", "10m", "2d".
+func FormatTime(d time.Duration) string {
 	sec := int64(d / time.Second)
 	for _, u := range timeUnits {
 		if sec%u.seconds == 0 && sec >= u.seconds {
@@ -361,14 +361,14 @@ func (s *Setting) Want() string {
 		}
 		return " from " + format(s.Min) + " to " + format(s.Max) + zero
 	}
-	seconds := func(n int64) string { return strings.Trim(formatTime(time.Duration(n)*time.Second), `"`) }
+	seconds := func(n int64) string { return strings.Trim(FormatTime(time.Duration(n)*time.Second), `"`) }
 	switch s.Kind {
 	case KindBool:
 		return "true or false"
 	case KindInt:
 		return "a whole number" + bounds(func(n int64) string { return strconv.FormatInt(n, 10) })
 	case KindSize:
-		return `a size such as "2048KB" or "10MB"` + bounds(func(n int64) string { return strings.Trim(formatSize(n), `"`) })
+		return `a size such as "2048KB" or "10MB"` + bounds(func(n int64) string { return strings.Trim(FormatSize(n), `"`) })
 	case KindTime, KindTimes:
 		return `a time such as "600s", "60m" or "2d"` + bounds(seconds)
 	case KindEnum, KindEnums:

@@ -38,13 +38,13 @@ func TestTimes(t *testing.T) {
 func TestFormats(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.Int64Range(0, 1<<62).Draw(t, "size")
-		if got, ok := parseSize(strings.Trim(formatSize(n), `"`)); !ok || got != n {
-			t.Fatalf("size %d: %s", n, formatSize(n))
+		if got, ok := parseSize(strings.Trim(FormatSize(n), `"`)); !ok || got != n {
+			t.Fatalf("size %d: %s", n, FormatSize(n))
 		}
 		sec := rapid.Int64Range(0, 1e9).Draw(t, "seconds")
 		d := time.Duration(sec) * time.Second
-		if got, ok := parseSeconds(strings.Trim(formatTime(d), `"`)); !ok || got != sec {
-			t.Fatalf("time %s: %s", d, formatTime(d))
+		if got, ok := parseSeconds(strings.Trim(FormatTime(d), `"`)); !ok || got != sec {
+			t.Fatalf("time %s: %s", d, FormatTime(d))
 		}
 	})
 }

@@ -117,7 +117,7 @@ func (s *Setting) formatNumber(n int64) string {
 	case n == 0 && s.Zero != "":
 		return quote(s.Zero)
 	case s.Kind == KindSize:
-		return formatSize(n)
+		return FormatSize(n)
 	default:
 		return strconv.FormatInt(n, 10)
 	}
@@ -127,7 +127,7 @@ func (s *Setting) formatDuration(d time.Duration) string {
 	if d == 0 && s.Zero != "" {
 		return quote(s.Zero)
 	}
-	return formatTime(d)
+	return FormatTime(d)
 }
 
 // display returns the value for people: a size or time as the file has it, or in the units of

@@ -227,7 +227,7 @@ func (c *converter) agree(b *block, size, session *entry) {
 	c.change(c.value("MaxSessionSize"), "messages.max_session_size", session.value, "it was below MaxMessageSize, which cannot be: both are "+size.value)
 }
 
-// octetsIn reads back what sizeText wrote; 0 stands for no limit.
+// octetsIn reads back what the size of an entry is; 0 stands for no limit.
 func octetsIn(literal string) int64 {
 	n, err := config.ParseSize(strings.Trim(literal, `"`))
 	if err != nil {

@@ -1,9 +1,9 @@
 package metabase
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mailroot/mailroot/internal/config"
 )
@@ -15,7 +15,7 @@ func (c *converter) count(b *block, name, property string) {
 
 // size sets a size from octets.
 func (c *converter) size(b *block, name, property string) *entry {
-	return c.scaled(b, name, property, 1, sizeText)
+	return c.scaled(b, name, property, 1, config.FormatSize)
 }
 
 // whyOf is what the table says of a property that means nearly the same here.
@@ -118,28 +118,5 @@ func clean(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// sizeText writes a size in the largest unit that divides it.
-func sizeText(n int64) string {
-	for _, u := range []struct {
-		unit int64
-		name string
-	}{{1 << 30, "GB"}, {1 << 20, "MB"}, {1 << 10, "KB"}} {
-		if n > 0 && n%u.unit == 0 {
-			return fmt.Sprintf("\"%d%s\"", n/u.unit, u.name)
-		}
-	}
-	return strconv.FormatInt(n, 10)
-}
-
-// timeText writes seconds in the largest unit that divides them.
-func timeText(sec int64) string {
-	for _, u := range []struct {
-		seconds int64
-		letter  string
-	}{{86400, "d"}, {3600, "h"}, {60, "m"}} {
-		if sec > 0 && sec%u.seconds == 0 {
-			return fmt.Sprintf("\"%d%s\"", sec/u.seconds, u.letter)
-		}
-	}
-	return fmt.Sprintf("\"%ds\"", sec)
-}
+// timeText writes seconds as the file has them.
+func timeText(sec int64) string { return config.FormatTime(time.Duration(sec) * time.Second) }
