@@ -48,8 +48,11 @@ func Import(r io.Reader, o Options) (*Result, error) {
 func read(r io.Reader, enum bool) (*Tree, error) {
 	in := newOctets(r)
 	head, _ := in.in.Peek(256)
+	binary := !in.wide && bytes.IndexByte(head, 0) >= 0
 	head = bytes.Trim(head, " \t\r\n\x00")
 	switch {
+	case binary:
+		return nil, errors.New("the file is binary. Of MetaBase.bin (IIS 4 and 5) take the text that adsutil ENUM prints")
 	case len(head) == 0 && !enum:
 		return nil, errors.New("the file is empty")
 	case enum || head[0] != '<':

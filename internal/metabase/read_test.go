@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"runtime/metrics"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
+	"unicode"
 	"unicode/utf16"
 
 	"github.com/mailroot/mailroot/internal/config"
@@ -247,6 +249,7 @@ func FuzzImport(f *testing.F) {
 	}
 	f.Add(wide(sample(f, "minimal.xml"), binary.LittleEndian, true), false)
 	f.Add([]byte(xmlHead+"<IIsSmtpServer Location=\"/LM/SmtpSvc/1\" ServerBindings=\"0.0.0.0:25:&#xA;:25:&#xA;[::]:25:&#xA;::1:25:\" DropDirectory=\"c:\\a\" PickupDirectory=\"C:\\A\\b\"/>"+xmlTail), true)
+	f.Add([]byte("[/SmtpSvc/1]\nServerComment : (STRING) \"\x1b[2J\u202e\"\n[/SmtpSvc/1/Domain/\x1b[31m.example]\nRouteAction : (INTEGER) 520\n\x9b : (INTEGER) 1\n"), true)
 	f.Fuzz(func(t *testing.T, src []byte, windows bool) {
 		r, err := Import(bytes.NewReader(src), Options{Windows: windows})
 		if err != nil {
@@ -261,8 +264,15 @@ func FuzzImport(f *testing.F) {
 		if cfg, problems := config.Parse(r.Config, ""); cfg == nil {
 			t.Fatalf("the file is in error:\n%s\n%s", problems, r.Config)
 		}
-		if err := r.Report.Write(io.Discard); err != nil {
+		var report bytes.Buffer
+		if err := r.Report.Write(&report); err != nil {
 			t.Fatal(err)
+		}
+		comments := regexp.MustCompile(`(?m)^ *#.*$`).FindAll(r.Config, -1)
+		for _, text := range append(comments, report.Bytes()) {
+			if bad := bytes.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); bad >= 0 {
+				t.Fatalf("%q is not for people", text[max(0, bad-40):min(len(text), bad+40)])
+			}
 		}
 	})
 }

@@ -41,7 +41,7 @@ func (w *writer) comment(indent, text string) {
 		return
 	}
 	line, n := indent+"#", 0
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(printable(text)) {
 		if n > 0 && len([]rune(line))+1+len([]rune(word)) > width {
 			w.line("", line)
 			line, n = indent+"#", 0

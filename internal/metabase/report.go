@@ -72,7 +72,7 @@ func (r *Report) add(part *[]Line, l Line) {
 }
 
 func (r *Report) attend(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := strings.Join(strings.Fields(printable(fmt.Sprintf(format, args...))), " ")
 	if len(r.Attention) >= maxLines || slices.Contains(r.Attention, text) {
 		return
 	}
@@ -101,7 +101,7 @@ func (r *Report) Write(w io.Writer) error {
 			fmt.Fprintf(&b, "       %s\n", s.Command)
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err := io.WriteString(w, printable(b.String()))
 	return err
 }
 

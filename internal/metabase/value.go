@@ -130,26 +130,33 @@ func expand(s string, env func(string) string) (string, string) {
 func shown(s string) string {
 	var out strings.Builder
 	n := 0
-	blank := false
-	for _, r := range s {
-		switch {
-		case unicode.IsSpace(r):
-			blank = out.Len() > 0
-			continue
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == utf8.RuneError, !unicode.IsPrint(r):
-			r = '?'
+	for word := range strings.FieldsSeq(printable(s)) {
+		if n > 0 {
+			word = " " + word
 		}
-		if blank {
-			out.WriteByte(' ')
-			n++
+		for _, r := range word {
+			if n++; n > maxShown {
+				return out.String() + "…"
+			}
+			out.WriteRune(r)
 		}
-		blank = false
-		if n++; n > maxShown {
-			return out.String() + "…"
-		}
-		out.WriteRune(r)
 	}
 	return out.String()
+}
+
+// printable replaces what could do something to a terminal. Blanks of any kind become one, line ends stay.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError, !unicode.IsPrint(r): // control and format characters are not
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 func quoted(s string) string { return "\"" + shown(s) + "\"" }
