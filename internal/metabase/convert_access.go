@@ -1,6 +1,7 @@
 package metabase
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -12,8 +13,7 @@ import (
 func (c *converter) access() {
 	b := c.vs.block("access", "")
 	closed := c.authentication(b)
-	c.certificate(b)
-	c.connectionControl(b, closed)
+	c.connectionControl(b, cmp.Or(closed, c.certificate(b)))
 	c.relay(b)
 	c.operators(b)
 }
@@ -93,11 +93,13 @@ func (c *converter) authentication(b *block) (closed string) {
 	e := b.set("authentication", list(methods), v.note())
 	c.record(v, e, "")
 	c.basicDomain(b)
+	later := b.setting("authentication").Later
+	usable := slices.DeleteFunc(methods, func(m string) bool { return slices.Contains(later, m) })
 	if e.off == "" {
 		return ""
 	}
-	if word&authAnonymous != 0 {
-		b.set("authentication", `["anonymous"]`, "Until then.")
+	if len(usable) > 0 {
+		b.set("authentication", list(usable), "Until then.")
 		c.report.attend("clients of %s could authenticate, which is not in this version: those that did are anonymous now, and relay only if they are on the relay list", c.path)
 		return ""
 	}
@@ -118,15 +120,16 @@ func (c *converter) basicDomain(b *block) {
 	}
 }
 
-// certificate converts what asks for TLS. The certificate itself is not in the file.
-func (c *converter) certificate(b *block) {
+// certificate converts what asks for TLS. The certificate itself is not in the file. Where clients had to have one, and this version
+// cannot ask for it, nobody can send mail: it returns why.
+func (c *converter) certificate(b *block) (closed string) {
 	v, word, ok := c.word("AccessSSLFlags", accessNames(), "AccessSSL", "AccessSSL128")
 	hash := c.value("SSLCertHash")
 	if strings.TrimSpace(hash.text) != "" {
 		c.leave(hash, "%s", hash.row.Why)
 	}
 	if !ok || word == 0 {
-		return
+		return ""
 	}
 	if word&accessSSL != 0 {
 		e := b.set("require_tls", "true", v.note())
@@ -138,8 +141,14 @@ func (c *converter) certificate(b *block) {
 		c.record(v, b.set("strong_only", "true", v.note()), "128 bits became TLS with forward secrecy and AEAD ciphers")
 	}
 	if word&(accessNegotiate|accessRequire|accessMap) != 0 {
-		c.record(v, b.set("client_certificates", "true", v.note()), "client certificates authenticate")
+		e := b.set("client_certificates", "true", v.note())
+		c.record(v, e, "client certificates authenticate")
+		if word&accessRequire != 0 && e.off != "" {
+			closed = "the old server asked clients for certificates, which is not in this version"
+			c.report.attend("%s took mail from clients with certificates alone, which is not in this version: nobody may connect, as access.connection_control says", c.path)
+		}
 	}
+	return closed
 }
 
 // connectionControl converts who may connect.
