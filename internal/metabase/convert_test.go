@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -332,6 +333,27 @@ func TestRetries(t *testing.T) {
 		got := retryText(cfg.Server("default").Delivery.Remote)
 		if got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// A log format is found by what the file says of its CLSID, else by what is known of it.
+func TestLogFormats(t *testing.T) {
+	module := func(name, clsid string) string {
+		return keyElement("IIsLogModule", "/LM/Logging/"+name, attrs{"LogModuleId": clsid})
+	}
+	for _, c := range []struct{ clsid, want string }{
+		{"{FF160663-DE82-11CF-BC0A-00AA006111E0}", `format = "w3c"`},
+		{"{ff16065f-de82-11cf-bc0a-00aa006111e0}", `#format = "ncsa"`},
+		{"{11111111-0000-0000-0000-000000000000}", `#format = "odbc"`},
+		{"{FF160657-DE82-11CF-BC0A-00AA006111E0}", `#format = "ncsa"`}, // the file says so
+		{"{22222222-0000-0000-0000-000000000000}", ""},
+		{"{33333333-0000-0000-0000-000000000000}", ""},
+	} {
+		_, r := imports(t, attrs{"LogPluginClsid": c.clsid}, module("ODBC Logging", "{11111111-0000-0000-0000-000000000000}"),
+			module("NCSA Common Log File Format", "{FF160657-DE82-11CF-BC0A-00AA006111E0}"), module("Another", "{22222222-0000-0000-0000-000000000000}"))
+		if got := strings.TrimSpace(string(regexp.MustCompile(`(?m)^ *#?format = .*$`).Find(r.Config))); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.clsid, got, c.want)
 		}
 	}
 }

@@ -92,6 +92,9 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	if len(numbers) == 0 {
 		return nil, fmt.Errorf("the file holds no virtual server: there is no key %s/1 or the like", serviceRoot)
 	}
+	if len(numbers) > maxServers {
+		return nil, tooMuch("the file has %d virtual servers, and %d are the most", len(numbers), maxServers)
+	}
 	first, err := c.choose(numbers)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ const (
 	maxLine     = 256 << 10 // octets of one line of ENUM text; a relay list of 10,000 addresses fits
 	maxShown    = 120       // characters of a value in the report
 	maxList     = 10_000    // addresses in a list, which is what a configuration file may hold
+	maxServers  = 200       // virtual servers; a configuration file has no room for more
 	maxDomains  = 15_000    // domains of a virtual server; a configuration file has no room for more
 	maxBindings = 1_000     // of a virtual server
 	maxLines    = 2_000     // lines of one part of the report; what is beyond is counted

@@ -242,6 +242,23 @@ func TestManyKeys(t *testing.T) {
 	}
 }
 
+func TestManyServers(t *testing.T) {
+	src := func(n int) io.Reader {
+		var b strings.Builder
+		b.WriteString(xmlHead)
+		for i := range n - 1 {
+			fmt.Fprintf(&b, "<IIsSmtpServer Location=\"/LM/SmtpSvc/%d\" ServerBindings=\":%d:\"/>\n", i+2, i+1000)
+		}
+		return strings.NewReader(b.String() + xmlTail)
+	}
+	if _, err := Import(src(maxServers+1), Options{}); err == nil || !strings.Contains(err.Error(), "200 are the most") {
+		t.Errorf("got %v", err)
+	}
+	if r, err := Import(src(maxServers), Options{}); err != nil || len(r.Report.Servers) != maxServers || r.Report.Left == 0 {
+		t.Errorf("%d servers: %v", maxServers, err)
+	}
+}
+
 // Whatever is read, there is an error or a file that is in order, and neither hangs nor panics.
 func FuzzImport(f *testing.F) {
 	for _, name := range []string{"security.xml", "domains.xml", "cycles.xml", "duplicates.xml", "limits.xml", "logs.xml", "bomb.xml", "enum.txt", "retry-old.txt"} {
