@@ -288,6 +288,11 @@ func (c *converter) doubt(b *block, v value, err error, closed string) {
 // nobody is let in.
 func (c *converter) list(b *block, v value, l AddressList) {
 	names := strings.Join(shownAll(l.Names), ", ")
+	entries := networks(l.Networks)
+	if refused := b.setting("list").Refuses(list(entries)); refused != "" {
+		c.doubt(b, v, fmt.Errorf("a configuration cannot have it: %s", refused), "nobody is let in")
+		return
+	}
 	if l.AllExcept && len(l.Names) > 0 {
 		c.doubt(b, v, fmt.Errorf("domain names are kept out (%s), which is not in this version", names), "nobody is let in")
 		return
@@ -309,7 +314,6 @@ func (c *converter) list(b *block, v value, l AddressList) {
 		notes = append(notes, "Not taken: "+why+".")
 		c.report.attend("%s of %s: not all of the list is taken: %s", v.row.Name, c.path, why)
 	}
-	entries := networks(l.Networks)
 	b.set("list", list(entries), notes...)
 	for _, p := range l.Networks {
 		if p.Bits() == 0 && b.name == "relay" && !l.AllExcept {

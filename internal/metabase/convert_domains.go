@@ -11,35 +11,35 @@ import (
 // domains converts the default domain and the list of domains.
 func (c *converter) domains() {
 	v := c.value("DefaultDomain")
-	name := domainName(v.text)
-	keys := c.domainKeys()
-	var given value // which key made it the default one
+	name, keys := domainName(v.text), c.domainKeys()
 	if name == "" {
-		name, given = c.defaultByBit(keys)
+		name, v = c.defaultByBit(keys)
+	}
+	if name != "" {
+		c.defaultDomain(name, v)
 	}
 	site := c.siteTLS()
-	switch {
-	case name == "":
-	default:
-		b := c.vs.block("domain", name)
-		b.set("kind", `"default"`)
-		if why := b.labelRefused(); why != "" {
-			b.off = why
-			c.leave(v, "%s", why)
-			break
-		}
-		c.local = name
-		if v.text != "" {
-			b.notes = []string{v.note()}
-			c.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)))
-		} else {
-			b.notes = []string{given.note() + " at " + given.key}
-			c.add(&c.report.Taken, lineTo(given, "domain", config.Quote(name)+" as the default"))
-		}
-	}
 	for _, k := range keys {
 		c.inDomain(k, func() { c.domain(k, site) })
 	}
+}
+
+// defaultDomain makes a domain the default one.
+func (c *converter) defaultDomain(name string, v value) {
+	b := c.vs.block("domain", name)
+	b.set("kind", `"default"`)
+	b.notes = []string{v.note()}
+	if v.key != c.path {
+		b.notes = []string{v.note() + " at " + v.key}
+	}
+	if why := b.labelRefused(); why != "" {
+		b.off = why
+		c.leave(v, "%s", why)
+		c.report.attend("the default domain %s of %s cannot be taken (%s): it is the host's DNS name, until there is a domain of the kind default", quoted(name), c.path, why)
+		return
+	}
+	c.local = name
+	c.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)+" default"))
 }
 
 func lineTo(v value, setting, result string) Line {

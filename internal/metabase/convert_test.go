@@ -46,6 +46,15 @@ func imports(t *testing.T, server attrs, more ...string) (*config.VirtualServer,
 	return cfg.Server("default"), r
 }
 
+// manyAddresses is one more than a list of the file can have.
+func manyAddresses() string {
+	var b strings.Builder
+	for i := range maxList + 1 {
+		fmt.Fprintf(&b, "10.0.%d.%d\n", i/256, i%256)
+	}
+	return b.String()
+}
+
 func prefixes(l config.AddressList) string {
 	var out []string
 	for _, p := range l.List {
@@ -88,6 +97,7 @@ func TestDoubtCloses(t *testing.T) {
 		{"in words, names are let in", attrs{"IPGrant": "192.0.2.1", "DomainGrant": "corp.example", "GrantByDefault": "FALSE"}, nobody, "only 192.0.2.1/32", "corp.example"},
 		{"in words, names are kept out", attrs{"DomainDeny": "spam.example", "GrantByDefault": "TRUE"}, nobody, nobody, "spam.example"},
 		{"in words, both and no default", attrs{"IPGrant": "192.0.2.1", "IPDeny": "192.0.2.2"}, nobody, nobody, "grants and denies"},
+		{"in words, more than a file can have", attrs{"IPDeny": manyAddresses()}, nobody, nobody, "too many entries"},
 		{"in words, no address", attrs{"IPDeny": "somewhere"}, nobody, nobody, "is no address"},
 		{"in words, nobody", attrs{"IPGrant": "", "GrantByDefault": "FALSE"}, nobody, nobody, ""},
 		{"no anonymous mail", attrs{"AuthFlags": "AuthBasic", "IPSecurity": oneAddress}, nobody, nobody, "nobody may connect"},

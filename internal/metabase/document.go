@@ -176,6 +176,7 @@ func (b *block) turnOff(path, why string) bool {
 			was := sub.off
 			sub.off = why
 			return was == ""
+		case sub.name == "relay" || sub.name == "connection_control": // without its list it would let others in
 		case strings.HasPrefix(path, sub.path) && sub.turnOff(path, why):
 			return true
 		}

@@ -2,6 +2,7 @@ package metabase
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -74,6 +75,13 @@ func TestSamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, base+".report", report.Bytes())
+			if name == "security.xml" { // one is enough for the names of the fields
+				j, err := json.MarshalIndent(r.Report, "", "  ")
+				if err != nil {
+					t.Fatal(err)
+				}
+				golden(t, base+".json", append(j, '\n'))
+			}
 			if cfg, problems := config.Parse(r.Config, ""); cfg == nil {
 				t.Errorf("the file is in error:\n%s", problems)
 			}
