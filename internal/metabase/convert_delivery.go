@@ -305,7 +305,7 @@ func (c *converter) siteSecurity(b *block) {
 		c.change(v, "delivery.outbound_security.tls", `"opportunistic"`, "the old service used no TLS; Mailroot uses it where it is offered, which is its default")
 	}
 	if c.credentials(s, v, word) {
-		c.report.attend("%s authenticates to its next hops, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
+		c.report.attend("%s authenticates to its next hops, which is not in this version: a next hop that asks for it refuses the mail, and it is returned. To keep it waiting instead: mailroot queue freeze --all", c.path)
 	}
 	if names := bitNames(word &^ (routeSSL | routeSASL | routeAuth)); names != "" {
 		c.leave(v, "bits that are not taken: %s", names)

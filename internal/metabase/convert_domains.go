@@ -205,7 +205,7 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 	}
 	c.fetched(b, v, word)
 	if c.domainCredentials(b, v, word) {
-		c.report.attend("%s authenticates to its next hop, which is not in this version: a next hop that asks for it refuses the mail, and it is returned", c.path)
+		c.report.attend("%s authenticates to its next hop, which is not in this version: a next hop that asks for it refuses the mail, and it is returned%s", c.path, freezing(b.label))
 	}
 	if names := bitNames(word &^ routeUsed); names != "" && v.from == "key" {
 		c.leave(v, "bits that are not taken: %s", names)
@@ -248,11 +248,19 @@ func (c *converter) fetched(b *block, v value, word uint32) {
 	e := b.set("etrn", "true", "The bit ETRN_CMD: mail waits until it is fetched.")
 	c.record(v, e, "")
 	if e.off != "" {
-		c.report.attend("mail for %s waited until it was fetched by ETRN or TURN, which is not in this version: it is sent to its next hop. To keep it: mailroot queue freeze %s", shown(b.label), strings.TrimPrefix(shown(b.label), "*."))
+		c.report.attend("mail for %s waited until it was fetched by ETRN or TURN, which is not in this version: it is sent to its next hop%s", shown(b.label), freezing(b.label))
 	}
 	if names := lines(accounts.text); len(names) > 0 {
 		c.record(accounts, b.set("etrn_accounts", list(cleaned(names)), accounts.note()), "")
 	}
+}
+
+// freezing says how the mail of a domain can wait. Of all names below one there is no freeze.
+func freezing(label string) string {
+	if strings.HasPrefix(label, "*.") {
+		return ""
+	}
+	return ". To keep it waiting instead: mailroot queue freeze " + shown(label)
 }
 
 func cleaned(texts []string) []string {
