@@ -138,7 +138,7 @@ const (
 	xmlTail = "</MBProperty></configuration>\n"
 )
 
-// Files of 100 MB are read or refused within a bound of memory (bad-inputs P3).
+// Files of 100 MB are read or refused within a bound of memory (P3).
 func TestLarge(t *testing.T) {
 	size := 100 << 20
 	if testing.Short() {

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// The forms of values (facts of the file format): a DWORD is an unsigned decimal, a word of flags has names joined by bars, a
+// The forms of values: a DWORD is an unsigned decimal, a word of flags has names joined by bars, a
 // MULTISZ has lines, binary values are hexadecimal digits in the order of memory.
 
 const noLimit = 1<<32 - 1 // how a DWORD says "unlimited"

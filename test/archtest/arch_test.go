@@ -177,6 +177,9 @@ func TestTable(t *testing.T) {
 		{"cli", "admin", true},
 		{"cli", "service", true},
 		{"cli", "queue", false},
+		{"cli", "metabase", true},
+		{"metabase", "config", true},
+		{"metabase", "service", false},
 		{"control", "cli", false},
 	} {
 		if got, _ := mayImport(c.from, c.to); got != c.want {
