@@ -82,6 +82,7 @@ func Handler(c *control.Control) http.Handler {
 	}))
 	handleQueue(mux, c)
 	handleBadmail(mux, c)
+	handleAdopt(mux, c)
 	mux.HandleFunc("POST /v1/test/send", call(func(ctx context.Context, a control.Actor, _ *http.Request, m *control.TestMessage) (control.TestSent, error) {
 		return c.TestSend(ctx, a, *m)
 	}))

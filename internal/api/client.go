@@ -98,7 +98,7 @@ func post[T any](ctx context.Context, c *Client, path string, body any) (T, erro
 
 func do[T any](ctx context.Context, c *Client, method, path string, body []byte) (T, error) {
 	var answer T
-	resp, err := c.send(ctx, method, path, body)
+	resp, err := c.send(ctx, method, path, bytes.NewReader(body))
 	if err != nil {
 		return answer, err
 	}
@@ -111,9 +111,9 @@ func do[T any](ctx context.Context, c *Client, method, path string, body []byte)
 }
 
 // send makes one call. An answer that is not 200 is an error; the body of the others is the caller's to close.
-func (c *Client) send(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
 	// The host is of no meaning on a local socket.
-	req, err := http.NewRequestWithContext(ctx, method, "http://mailroot"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://mailroot"+path, body)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ func (c *Client) QueueAct(ctx context.Context, act control.QueueAction, progress
 	if err != nil {
 		return control.Acted{}, err
 	}
-	resp, err := c.send(ctx, http.MethodPost, "/v1/queue/act", body)
+	resp, err := c.send(ctx, http.MethodPost, "/v1/queue/act", bytes.NewReader(body))
 	if err != nil {
 		return control.Acted{}, err
 	}

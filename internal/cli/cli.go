@@ -58,6 +58,7 @@ type commands struct {
 	Queue    queueCommands   `cmd:"" help:"List and show queued messages; hold, release, retry, reroute, return and delete them; freeze destinations."`
 	Badmail  badmailCommands `cmd:"" help:"List, show, resubmit, export and delete what could neither be delivered nor returned."`
 	Domain   domainCommands  `cmd:"" help:"List, add, change and remove domains; choose the default domain."`
+	Adopt    adoptCommand    `cmd:"" help:"Take over what an old server left in its Badmail, Drop, Pickup and Queue folders; asks before it sends."`
 	Test     testCommands    `cmd:"" help:"Send a test message; explain where mail for an address would go."`
 	VersionC versionCommand  `cmd:"" name:"version" help:"Print the version."`
 }

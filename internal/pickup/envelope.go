@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
 )
@@ -14,6 +16,8 @@ type envelope struct {
 	rcpts  []mail.Recipient
 	start  int    // where the message begins, behind the x-lines
 	cuts   []span // fields that are left out of the message, in order
+
+	senderBy, rcptsBy string // the fields that told sender and recipients
 }
 
 type span struct{ start, end int }
@@ -187,19 +191,26 @@ func (e *envelope) resolve(x *xLines, h *headers) error {
 		b = &h.resent
 	}
 	rcpts := x.rcpts
+	e.rcptsBy = "x-receiver"
 	if len(rcpts) == 0 {
+		var names []string
 		for i := range b.rcpts {
 			list, err := parseList(b.rcpts[i].body, false)
 			if err != nil {
 				return fieldError(string(b.rcpts[i].name), err)
 			}
+			if name := string(b.rcpts[i].name); len(list) > 0 && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 			rcpts = append(rcpts, list...)
 		}
+		e.rcptsBy = strings.Join(names, ", ")
 	}
-	sender, err := b.senderOf(x)
+	sender, by, err := b.senderOf(x)
 	if err != nil {
 		return err
 	}
+	e.senderBy = by
 	e.rcpts = make([]mail.Recipient, len(rcpts))
 	for i, a := range rcpts {
 		e.rcpts[i].Addr = a
@@ -210,10 +221,10 @@ func (e *envelope) resolve(x *xLines, h *headers) error {
 	return missing(sender == nil, len(rcpts) == 0)
 }
 
-// senderOf returns the reverse-path, nil if nothing tells it.
-func (b *block) senderOf(x *xLines) (*mail.Address, error) {
+// senderOf returns the reverse-path, nil if nothing tells it, and the field that does.
+func (b *block) senderOf(x *xLines) (a *mail.Address, by string, err error) {
 	if x.sender != nil {
-		return x.sender, nil
+		return x.sender, "x-sender", nil
 	}
 	for _, f := range []*field{b.sender, b.from} {
 		if f == nil {
@@ -221,13 +232,13 @@ func (b *block) senderOf(x *xLines) (*mail.Address, error) {
 		}
 		list, err := parseList(f.body, false)
 		if err != nil {
-			return nil, fieldError(string(f.name), err)
+			return nil, "", fieldError(string(f.name), err)
 		}
 		if len(list) > 0 {
-			return &list[0], nil
+			return &list[0], string(f.name), nil
 		}
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
 // missing says what there is too little of.

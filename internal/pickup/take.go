@@ -148,15 +148,8 @@ func (w *worker) claimed(ctx context.Context, tx Transaction, c *candidate, path
 
 // verdict returns what goes to badmail, nil where err says something else.
 func (w *worker) verdict(err error, c *candidate) *Bad {
-	reason := ""
-	var u *unusable
-	var me *mail.Error
-	switch {
-	case errors.As(err, &u):
-		reason = u.reason
-	case errors.As(err, &me) && me.Permanent():
-		reason = "The message was refused: " + me.Reply.String()
-	default:
+	reason := Unusable(err)
+	if reason == "" {
 		return nil
 	}
 	return &Bad{File: show(c.name), Reason: reason, Size: c.entry.Size, Sender: w.msg.env.sender, Recipients: w.msg.env.rcpts}

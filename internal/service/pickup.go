@@ -27,13 +27,7 @@ func (v *Server) pickupOptions(c *config.VirtualServer) pickup.Options {
 			}
 			return tx, nil
 		},
-		Sent: func(ctx context.Context, id mail.QueueID) (bool, error) {
-			_, err := v.store.Status(ctx, id)
-			if errors.Is(err, spool.ErrNotFound) {
-				return false, nil
-			}
-			return err == nil, err
-		},
+		Sent:    v.has,
 		Badmail: v.pickupBadmail,
 		Events:  v.pickupEvents(),
 	}
@@ -41,6 +35,15 @@ func (v *Server) pickupOptions(c *config.VirtualServer) pickup.Options {
 		o.Files, o.Watch = pickup.OS{}, pickup.Watch
 	}
 	return o
+}
+
+// has reports whether the spool has a message.
+func (v *Server) has(ctx context.Context, id mail.QueueID) (bool, error) {
+	_, err := v.store.Status(ctx, id)
+	if errors.Is(err, spool.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // pickupBadmail keeps a file of the pickup directory that is no message.

@@ -57,6 +57,8 @@ type Server struct {
 	bad          *badmail.Folder
 	drop         dropSize
 	resubmitting sync.Mutex
+	adopting     sync.Mutex // held over Adopt
+	adopted      adoption
 	endTending   context.CancelFunc // nil before start
 	tending      sync.WaitGroup
 
@@ -98,6 +100,8 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		Events:     v.queueEvents(),
 		JitterSeed: o.JitterSeed,
 	})
+	v.adopted.dir = filepath.Join(cfg.DataDirectory, c.Name)
+	v.adopted.ledger = openLedger(v.fs, filepath.Join(v.adopted.dir, ledgerName))
 	v.freezes = openFreezes(v.fs, filepath.Join(cfg.DataDirectory, c.Name, "frozen.json"))
 	v.queue.SetFrozen(queueFreezes(v.Frozen()))
 	p, err := v.newPlan(cfg, c)
@@ -150,6 +154,9 @@ func (v *Server) start(ctx context.Context) error {
 	v.tending.Go(func() { v.watchOwnName(tending) })
 	if err := v.pickup.Recover(ctx); err != nil {
 		v.log.Error("the pickup folder cannot be looked through; a message that was taken just before the last stop may be sent twice", "server", v.name, "error", err)
+	}
+	if err := v.adopted.ledger.recover(ctx, v.has); err != nil {
+		v.log.Error("nothing of an old server can be adopted; mail goes on", "server", v.name, "error", err)
 	}
 	v.queue.Start(context.WithoutCancel(ctx))
 	if err := v.listener.Start(ctx); err != nil {
