@@ -67,7 +67,7 @@ func (f *Folder) Adopt(ctx context.Context, files []Old, now time.Time) (name st
 	if err != nil {
 		return "", fmt.Errorf("badmail %s: %w", w.name, err)
 	}
-	if name, err = w.freeName(base, old); err != nil {
+	if name, err = w.freeName(base, now, old); err != nil {
 		return "", fmt.Errorf("badmail %s: %w", w.name, err)
 	}
 	fresh, err := w.publish(name, old)
@@ -127,28 +127,32 @@ func (w *writer) copyOld(ctx context.Context, props vfs.File, old [len(extension
 	return octets, err
 }
 
-// freeName returns the name that the entry is to have. One whose files are what we have, or are missing, is free.
-func (w *writer) freeName(base string, old [len(extensions)]*Old) (string, error) {
-	candidates := []string{w.name}
+// freeName returns the name that the entry is to have: base, if it is free, else one made of the time.
+func (w *writer) freeName(base string, now time.Time, old [len(extensions)]*Old) (string, error) {
 	if ValidName(base) {
-		candidates = []string{base, w.name}
-	}
-	for _, name := range candidates {
-		free := true
-		for kind, ext := range extensions {
-			for _, spelling := range []string{ext, strings.ToLower(ext)} {
-				same, err := w.same(filepath.Join(w.dir, name+spelling), old[kind])
-				if err != nil {
-					return "", err
-				}
-				free = free && same
-			}
+		if free, err := w.isFree(base, old); free || err != nil {
+			return base, err
 		}
-		if free {
-			return name, nil
+	}
+	for n := range uint32(maxTries) {
+		name := baseName(now, n)
+		if free, err := w.isFree(name, old); free || err != nil {
+			return name, err
 		}
 	}
 	return "", fs.ErrExist
+}
+
+// isFree reports whether the files that have a name, in either spelling, are what would be written.
+func (w *writer) isFree(name string, old [len(extensions)]*Old) (bool, error) {
+	for kind, ext := range extensions {
+		for _, spelling := range []string{ext, strings.ToLower(ext)} {
+			if same, err := w.same(filepath.Join(w.dir, name+spelling), old[kind]); !same || err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
 }
 
 // same reports whether a file is missing or has the contents of old.

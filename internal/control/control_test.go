@@ -94,6 +94,7 @@ func TestEachVerbChecksTheRole(t *testing.T) {
 		"quarantine show":   {RoleViewer, func(a Actor) error { _, err := c.QuarantineShow(ctx, a, "x"); return err }},
 		"quarantine export": {RoleOperator, func(a Actor) error { return c.QuarantineExport(ctx, a, "x", io.Discard) }},
 		"quarantine delete": {RoleOperator, func(a Actor) error { return c.QuarantineDelete(ctx, a, "x") }},
+		"adopt":             {RoleAdministrator, func(a Actor) error { _, err := c.Adopt(ctx, a, Adoption{}, nil); return err }},
 		"test route":        {RoleViewer, func(a Actor) error { _, err := c.TestRoute(ctx, a, "a@corp.test"); return err }},
 		"test send":         {RoleOperator, func(a Actor) error { _, err := c.TestSend(ctx, a, TestMessage{To: "a@corp.test"}); return err }},
 	}

@@ -116,6 +116,9 @@ var extensions = map[string][]string{Badmail: {".bad", ".bdr", ".bdp"}, Drop: {"
 // fits tells why a name is none of a kind's.
 func fits(kind, name string) string {
 	all := extensions[kind]
+	if kind != Pickup && name == filepath.Ext(name) {
+		return "a file without a name"
+	}
 	if len(all) == 0 || slices.Contains(all, strings.ToLower(filepath.Ext(name))) {
 		return ""
 	}
