@@ -43,8 +43,15 @@ func Dial(addr, name string) (*Client, error) {
 }
 
 // Connect only opens the connection.
-func Connect(addr string) (*Client, error) {
-	conn, err := net.DialTimeout("tcp", addr, Patience)
+func Connect(addr string) (*Client, error) { return ConnectFrom("", addr) }
+
+// ConnectFrom connects from an address of this host, such as 127.0.0.7, which Linux has without further ado; "" is any.
+func ConnectFrom(ip, addr string) (*Client, error) {
+	d := net.Dialer{Timeout: Patience}
+	if ip != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(ip)}
+	}
+	conn, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -40,11 +40,20 @@ func New(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	dir := Dir(tb)
 	o.complete(tb)
-	s := &Server{
-		tb: tb, Dir: dir, Options: o, binary: Binary(tb),
-		ConfigFile: filepath.Join(dir, "mailroot.hcl"), log: filepath.Join(dir, "server.log"),
-	}
+	s := With(tb, dir, filepath.Join(dir, "mailroot.hcl"), o.Bindings...)
+	s.Options = o
 	s.WriteConfig()
+	return s
+}
+
+// With is New with a configuration file that is there already. Its data directory is dir, and it listens on the
+// bindings on 127.0.0.1 at least.
+func With(tb testing.TB, dir, configFile string, bindings ...Binding) *Server {
+	tb.Helper()
+	s := &Server{
+		tb: tb, Dir: dir, Options: Options{Bindings: bindings}, binary: Binary(tb),
+		ConfigFile: configFile, log: filepath.Join(dir, "server.log"),
+	}
 	tb.Cleanup(s.noErrors)
 	return s
 }
