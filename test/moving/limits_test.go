@@ -191,7 +191,9 @@ func TestConnectionTimeout(t *testing.T) {
 func TestHopCount(t *testing.T) {
 	o := old{server: attrs{"RelayIpList": "", "HopCount": "3"}}
 	w := o.start(t, "")
-	hops := func(n int) string { return strings.Repeat("Received: by x.test; Fri, 2 Jan 2026 03:04:05 +0000\r\n", n) }
+	hops := func(n int) string {
+		return strings.Repeat("Received: by x.test; Fri, 2 Jan 2026 03:04:05 +0000\r\n", n)
+	}
 	w.Send("app@corp.test", []string{"x@corp.test"}, hops(3)+"Subject: fits\r\n\r\ntext\r\n")
 	w.WaitDrop(1)
 	w.Send("app@corp.test", []string{"x@corp.test"}, hops(4)+"Subject: loops\r\n\r\ntext\r\n")
