@@ -154,6 +154,7 @@ type world struct {
 	*harness.Server
 	t      *testing.T
 	Report string // what import has told
+	queue  string // the Queue folder of the old server
 }
 
 // move imports an old server's file and starts what comes of it. The settings are what the test itself needs.
@@ -171,7 +172,7 @@ func move(t *testing.T, metabase string, port int, settings ...string) *world {
 		s.CLI(append([]string{"config", "set"}, settings...)...)
 	}
 	s.Start()
-	return &world{s, t, report}
+	return &world{Server: s, t: t, Report: report}
 }
 
 // start is move for an old server, with a DNS of the test.

@@ -97,7 +97,7 @@ func moveSample(t *testing.T, sample string) *world {
 		s.CLI("config", "unset", fmt.Sprintf("binding[%q]", label))
 	}
 	s.Start()
-	return &world{s, t, report}
+	return &world{Server: s, t: t, Report: report}
 }
 
 func (w *world) does(want does) {
