@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -180,10 +181,7 @@ func (a *adoption) adopt() error {
 				n := a.count(stateAdopted, true) + a.count(stateAdopted, false)
 				return fmt.Errorf("after %d %s: %w\nWhat was adopted stays so; the same command goes on from there", n, plural(n, "entry", "entries"), err)
 			}
-			letter := *r
-			if *r = got; got.Sender == "" { // the service looks again only when it has to
-				r.Sender, r.Recipients, r.RecipientCount = letter.Sender, letter.Recipients, letter.RecipientCount
-			}
+			*r = got
 		}
 		if a.c.Remove && (r.State == stateAdopted || r.State == stateAlready) {
 			if err := a.todo[i].Remove(); err != nil {
@@ -227,14 +225,14 @@ func (a *adoption) tellMessages() {
 			continue
 		}
 		queue = queue || r.Kind == adopt.Queue
-		to := strings.Join(r.Recipients[:min(len(r.Recipients), shownRecipients)], ", ")
+		to := cmp.Or(strings.Join(r.Recipients[:min(len(r.Recipients), shownRecipients)], ", "), "-")
 		if more := r.RecipientCount - shownRecipients; more > 0 {
 			to += fmt.Sprintf(" and %d more", more)
 		}
 		if r.RecipientsBy != "" {
 			to += " (" + r.RecipientsBy + ")"
 		}
-		from := r.Sender
+		from := cmp.Or(r.Sender, "-")
 		if r.SenderBy != "" {
 			from += " (" + r.SenderBy + ")"
 		}

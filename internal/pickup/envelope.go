@@ -18,6 +18,7 @@ type envelope struct {
 	cuts   []span // fields that are left out of the message, in order
 
 	senderBy, rcptsBy string // the fields that told sender and recipients
+	report            bool   // the message is a report (RFC 3464)
 }
 
 type span struct{ start, end int }
@@ -137,6 +138,7 @@ type headers struct {
 	plain, resent block
 	resentDone    bool // the latest resending is complete
 	resentSeen    map[string]bool
+	report        bool // Content-Type says that it is one
 }
 
 // block is one set of fields.
@@ -164,6 +166,8 @@ func (h *headers) take(f *field) {
 		b = &h.resent
 	}
 	switch {
+	case f.is("content-type"):
+		h.report = h.report || isReport(f.body)
 	case bytes.EqualFold(name, []byte("sender")) && b.sender == nil:
 		b.sender = f
 	case bytes.EqualFold(name, []byte("from")) && b.from == nil:
@@ -171,6 +175,12 @@ func (h *headers) take(f *field) {
 	case bytes.EqualFold(name, []byte("to")), bytes.EqualFold(name, []byte("cc")), bytes.EqualFold(name, []byte("bcc")):
 		b.rcpts = append(b.rcpts, *f)
 	}
+}
+
+// isReport reports whether a Content-Type is that of a report (RFC 3464 §2).
+func isReport(body []byte) bool {
+	lower := bytes.ToLower(body)
+	return bytes.HasPrefix(bytes.TrimSpace(lower), []byte("multipart/report")) && bytes.Contains(lower, []byte("delivery-status"))
 }
 
 // block notices where an older resending begins: with a field that the latest has already.
@@ -210,7 +220,7 @@ func (e *envelope) resolve(x *xLines, h *headers) error {
 	if err != nil {
 		return err
 	}
-	e.senderBy = by
+	e.senderBy, e.report = by, h.report
 	e.rcpts = make([]mail.Recipient, len(rcpts))
 	for i, a := range rcpts {
 		e.rcpts[i].Addr = a

@@ -23,6 +23,8 @@ type Letter struct {
 	Recipients []mail.Recipient
 	// The fields that told it, as they are written there: "x-sender", "From"; "x-receiver", "To, Cc".
 	SenderBy, RecipientsBy string
+	// Report says that the message is a report (RFC 3464), whose sender was the null reverse-path whatever From says.
+	Report bool
 }
 
 // Submit writes the message in a file into tx, which it neither commits nor aborts, as if the file had been in the
@@ -34,7 +36,7 @@ func Submit(ctx context.Context, tx Transaction, f io.ReaderAt, size int64, s Se
 	msg.reset(ctx, tx, s.MaxSize)
 	err := src.read(ctx, f, size, s.DotStuffed, make([]byte, sliceSize), &msg)
 	e := &msg.env
-	return Letter{Sender: e.sender, Recipients: e.rcpts, SenderBy: e.senderBy, RecipientsBy: e.rcptsBy}, err
+	return Letter{Sender: e.sender, Recipients: e.rcpts, SenderBy: e.senderBy, RecipientsBy: e.rcptsBy, Report: e.report}, err
 }
 
 // Unusable returns why a file is no message, in one sentence, and "" if err says something else.

@@ -263,6 +263,10 @@ func (v *Server) adoptMessage(ctx context.Context, o *Old, st *staged, a *Adopti
 		set.DotStuffed = false
 	}
 	letter, err := pickup.Submit(ctx, looking{}, body, file.Size, set)
+	report := o.Kind == OldQueue && letter.Report && letter.SenderBy != senderLine
+	if report { // else a report on it would go to whoever is in its From, and so on
+		letter.Sender.Addr, letter.SenderBy = mail.Address{}, "Content-Type"
+	}
 	a.Letter = &letter
 	if reason := pickup.Unusable(err); reason != "" {
 		a.State, a.Reason = OldUnusable, reason
@@ -285,7 +289,11 @@ func (v *Server) adoptMessage(ctx context.Context, o *Old, st *staged, a *Adopti
 	}
 	// From here on it is finished, whoever asked and may have gone.
 	ctx = context.WithoutCancel(ctx)
-	_, err = pickup.Submit(ctx, tx, body, file.Size, set)
+	var into pickup.Transaction = tx
+	if report {
+		into = nullSender{tx}
+	}
+	_, err = pickup.Submit(ctx, into, body, file.Size, set)
 	if err == nil {
 		_, err = tx.Commit(ctx)
 	}
@@ -319,6 +327,17 @@ func (v *Server) adoptBad(ctx context.Context, o *Old, body io.ReaderAt, a *Adop
 	err := v.done(o, a, "Badmail")
 	a.State = OldUnusable
 	return err
+}
+
+// senderLine is the field that says who sends in files that have an envelope.
+const senderLine = "x-sender"
+
+// nullSender is a transaction whose sender is the null reverse-path.
+type nullSender struct{ pickup.Transaction }
+
+func (n nullSender) From(s mail.Sender) {
+	s.Addr = mail.Address{}
+	n.Transaction.From(s)
 }
 
 // looking is a transaction of which nothing becomes.

@@ -104,6 +104,41 @@ func TestAdoptQueue(t *testing.T) {
 	})
 }
 
+// A report in the old queue stays one: nothing can be reported on it, whatever its From says.
+func TestAdoptReport(t *testing.T) {
+	const report = "From: postmaster@corp.test\r\nTo: app@corp.test\r\nContent-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=b\r\n\r\n--b--\r\n"
+	synctest.Test(t, func(t *testing.T) {
+		svc, _, _ := started(t, "")
+		defer stopIt(t, svc)
+		v := svc.Servers()[0]
+		for i, tc := range []struct {
+			kind   OldKind
+			text   string
+			sender string
+			by     string
+		}{
+			{OldQueue, report, "", "Content-Type"},
+			{OldQueue, "x-sender: a@corp.test\r\nx-receiver: app@corp.test\r\n" + report, "a@corp.test", "x-sender"},
+			{OldPickup, report, "postmaster@corp.test", "From"},
+		} {
+			a := mustAdopt(t, v, offered(tc.kind, false, "", fmt.Sprint(i, ".eml"), tc.text), OldAdopted)
+			if a.Letter.Sender.Addr.String() != tc.sender || a.Letter.SenderBy != tc.by {
+				t.Errorf("%d: %q by %s", i, a.Letter.Sender.Addr, a.Letter.SenderBy)
+			}
+			time.Sleep(time.Second)
+			found := 0
+			for _, text := range dropped(t, v.fs) {
+				if sender, _, _ := strings.Cut(strings.TrimPrefix(text, "x-sender: "), "\r\n"); strings.Trim(sender, "<>") == tc.sender {
+					found++
+				}
+			}
+			if found != 1 {
+				t.Errorf("%d: %d files from %q in drop", i, found, tc.sender)
+			}
+		}
+	})
+}
+
 // A file of the pickup folder is read by the rules of ours, and what is none goes to badmail as it would there.
 func TestAdoptPickup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package service
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,16 +80,17 @@ func (l *ledger) read() error {
 	for n := 1; ; n++ {
 		b, err := r.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
-			return nil // what the power cut of the last line is overwritten
+			return nil // what a power cut left of the last line is overwritten
 		}
 		var line ledgerLine
 		if err == nil {
 			err = json.Unmarshal(b, &line)
 		}
-		if err != nil || line.Key == "" {
-			if len(bytes.Trim(b, "\x00")) == 0 && size-l.end <= maxLedgerLine {
-				return nil // room that was made for a line
-			}
+		switch {
+		case err == nil && line.Key != "":
+		case l.end+int64(len(b)) == size:
+			return nil // of the last line a power cut may have kept the end without the beginning
+		default:
 			return fmt.Errorf("line %d is no line of it", n)
 		}
 		l.end += int64(len(b))

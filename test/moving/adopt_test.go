@@ -3,12 +3,14 @@
 package moving
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -98,4 +100,30 @@ func TestAdoptInterrupted(t *testing.T) {
 	if err != nil || len(names) != queued {
 		t.Errorf("the old folder has %d files, %v", len(names), err)
 	}
+}
+
+// A message of any size that the limits allow is adopted whole, beyond what one read of the control socket holds.
+func TestAdoptLarge(t *testing.T) {
+	o := old{server: attrs{"RelayIpList": ""}}
+	w := o.start(t, "")
+	dir := t.TempDir()
+	text := append([]byte("From: app@corp.test\r\nTo: boss@corp.test\r\n"), body(9<<20)...)
+	if err := os.WriteFile(filepath.Join(dir, "large.eml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.CLI("adopt", "--queue", dir, "--yes")
+	if f := w.WaitDrop(1)[0]; !bytes.HasSuffix(f.Message, text[len(text)-9<<20+1<<10:]) {
+		t.Errorf("%d octets of %d", len(f.Message), len(text))
+	}
+	if out, err := w.TryCLI("adopt", "--queue", dir, "--virtual-server", "other"); err == nil {
+		t.Errorf("another virtual server: %s", out)
+	}
+	text = append(text, body(2<<20)...)
+	if err := os.WriteFile(filepath.Join(dir, "larger.eml"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := w.TryCLI("adopt", "--queue", dir, "--yes"); err == nil || !strings.Contains(out, "The message is larger than") {
+		t.Errorf("beyond the session size: %v\n%s", err, out)
+	}
+	w.WaitDrop(1)
 }
