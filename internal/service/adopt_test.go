@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,12 +322,12 @@ func adoptCrashes(t *testing.T, seed uint64) (points []*vfs.Mem) {
 // A disk that fails keeps the rest from being adopted, and nothing is sent twice.
 func TestAdoptDiskFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		failing := ""
+		var failing atomic.Bool // the ledger cannot be synced
 		mem := vfs.NewMem()
 		p, log := newPipes(), &logged{}
 		o := options(p, log)
 		o.FS = vfs.Inject(mem, func(op vfs.Op, path string, _ int) error {
-			if op == vfs.OpSync && failing != "" && strings.HasSuffix(path, failing) {
+			if op == vfs.OpSync && failing.Load() && strings.HasSuffix(path, ledgerName) {
 				return errors.New("the disk fails")
 			}
 			return nil
@@ -334,11 +335,11 @@ func TestAdoptDiskFails(t *testing.T) {
 		svc := startWith(t, "", o)
 		v := svc.Servers()[0]
 		mustAdopt(t, v, offered(OldQueue, false, "", "1.eml", oldLetter), OldAdopted)
-		failing = ledgerName
+		failing.Store(true)
 		if a, err := v.Adopt(t.Context(), offered(OldQueue, false, "", "2.eml", oldLetter)); err == nil {
 			t.Errorf("adopted without its line: %+v", a)
 		}
-		failing = ""
+		failing.Store(false)
 		if _, err := v.Adopt(t.Context(), offered(OldQueue, false, "", "3.eml", oldLetter)); err == nil || !strings.Contains(err.Error(), "nothing more is adopted before the next start") {
 			t.Errorf("after a failed sync: %v", err)
 		}
