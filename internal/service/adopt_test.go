@@ -364,6 +364,51 @@ func TestAdoptDiskFails(t *testing.T) {
 	})
 }
 
+// Who asked and has gone, at whatever moment, leaves nothing behind, and is no trouble of the spool.
+func TestAdoptCanceled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, _, log := started(t, "")
+		defer stopIt(t, svc)
+		v := svc.Servers()[0]
+		const moments = 10
+		done := 0
+		for n := range moments {
+			name := fmt.Sprint(n, ".eml")
+			if _, err := v.Adopt(&leaving{Context: t.Context(), n: n}, offered(OldQueue, false, "", name, oldLetter)); err == nil {
+				done++
+			} else if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			if _, err := v.Adopt(t.Context(), offered(OldQueue, false, "", name, oldLetter)); err != nil {
+				t.Error(err)
+			}
+		}
+		if done == 0 || done == moments {
+			t.Errorf("%d of %d were adopted at once", done, moments)
+		}
+		if lines := log.lines("level=ERROR"); len(lines) > 0 {
+			t.Errorf("%q", lines)
+		}
+		time.Sleep(time.Second)
+		if n := len(dropped(t, v.fs)); n != moments {
+			t.Errorf("%d messages were sent of %d", n, moments)
+		}
+	})
+}
+
+// leaving is a context that ends when it has been asked n times.
+type leaving struct {
+	context.Context
+	n int
+}
+
+func (l *leaving) Err() error {
+	if l.n--; l.n < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
 func FuzzLedger(f *testing.F) {
 	f.Add([]byte(`{"key":"a","state":"begun","as":"0123456789abc","time":"2026-01-02T03:04:05Z"}` + "\n" + `{"key":"a","state":"done","time":"2026-01-02T03:04:05Z"}` + "\n"))
 	f.Add([]byte("{\"key\":\"a\",\"state\":\"dropped\"}\n{\"ke"))

@@ -154,7 +154,9 @@ func (v *Server) intakeOptions(p *plan) intake.Options {
 	return intake.Options{
 		Spool: func(ctx context.Context) (intake.SpoolTx, error) {
 			tx, err := v.store.Begin(ctx)
-			v.noteSpool(err)
+			if ctx.Err() == nil { // who has gone says nothing of the spool
+				v.noteSpool(err)
+			}
 			if err != nil {
 				return nil, err
 			}
