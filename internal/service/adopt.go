@@ -126,8 +126,10 @@ func (v *Server) Adopt(ctx context.Context, o *Old) (Adoption, error) {
 }
 
 const (
-	maxOldName  = 255 // octets, what file systems allow
+	maxOldName  = 1024    // octets; those of Windows have 255 characters
+	maxOldSize  = 1 << 40 // octets
 	maxOldFiles = 3
+	maxShown    = 255 // octets of a name that is shown
 )
 
 func (o *Old) check() error {
@@ -138,7 +140,7 @@ func (o *Old) check() error {
 		return fmt.Errorf("%w: %d files at once", ErrOld, len(o.Files))
 	}
 	for _, f := range o.Files {
-		if f.Name == "" || len(f.Name) > maxOldName || f.Size < 0 {
+		if f.Name == "" || len(f.Name) > maxOldName || f.Size < 0 || f.Size > maxOldSize {
 			return fmt.Errorf("%w: the file %q of %d octets", ErrOld, show(f.Name), f.Size)
 		}
 	}
@@ -146,7 +148,7 @@ func (o *Old) check() error {
 }
 
 // show writes a name of an old service for a line of text.
-func show(s string) string { return mail.Printable(s, maxOldName) }
+func show(s string) string { return mail.Printable(s, maxShown) }
 
 // staged is what was received, in files of our own.
 type staged struct {

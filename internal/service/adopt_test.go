@@ -189,8 +189,8 @@ func TestAdoptHostileP1(t *testing.T) {
 		}
 		for _, o := range []*Old{
 			offered("spool", false, "", "a", ""), offered(OldQueue, false, ""), offered(OldDrop, false, "", "a.eml", "", "b.eml", ""),
-			offered(OldQueue, false, "", strings.Repeat("n", 256), ""), offered(OldQueue, false, "", "", "x"),
-			{Kind: OldQueue, Files: []OldFile{{"a.eml", -1}}},
+			offered(OldQueue, false, "", strings.Repeat("n", 1025), ""), offered(OldQueue, false, "", "", "x"),
+			{Kind: OldQueue, Files: []OldFile{{"a.eml", -1}}}, {Kind: OldQueue, Files: []OldFile{{"a.eml", 1 << 62}}},
 		} {
 			if a, err := v.Adopt(t.Context(), o); !errors.Is(err, ErrOld) {
 				t.Errorf("%+v: %+v, %v", o.Files, a, err)
@@ -201,9 +201,10 @@ func TestAdoptHostileP1(t *testing.T) {
 		if a, err := v.Adopt(t.Context(), short); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("a file that is cut: %+v, %v", a, err)
 		}
+		v.fs.(*vfs.Mem).SetFree(vfs.Space{Bytes: 1 << 30, Inodes: 1 << 20})
 		huge := offered(OldQueue, false, "", "a.eml", "")
-		huge.Files[0].Size = 1 << 62
-		if a, err := v.Adopt(t.Context(), huge); err == nil {
+		huge.Files[0].Size = 1 << 40
+		if a, err := v.Adopt(t.Context(), huge); err == nil || !strings.Contains(err.Error(), "not enough room") {
 			t.Errorf("a file larger than the disk: %+v", a)
 		}
 		time.Sleep(time.Second)
