@@ -30,6 +30,8 @@ type Options struct {
 	// Spool begins a message in the spool. Its errors reach the client: 452 4.3.1 where space
 	// is short.
 	Spool func(ctx context.Context) (SpoolTx, error)
+	// SpoolReport does so for a report of our own, which may find room where mail does not; nil: Spool.
+	SpoolReport func(ctx context.Context) (SpoolTx, error)
 	// Hold counts n octets of memory for a header that comes in pieces; a negative n gives back what was
 	// counted. An error, 452 4.3.1, refuses the message. Nil: headers are not counted.
 	Hold func(n int64) error
@@ -107,7 +109,11 @@ const ReportTo = 0
 // caller may add those who get a copy. original is the message reported on, which the spool
 // keeps until the report has left; 0 if it need not be kept. utf8 says that the report needs SMTPUTF8 on its way.
 func (in *Intake) BeginReport(ctx context.Context, to mail.Address, original mail.QueueID, utf8 bool) (*Tx, error) {
-	t, err := in.begin(ctx)
+	begin := in.o.SpoolReport
+	if begin == nil {
+		begin = in.o.Spool
+	}
+	t, err := in.beginIn(ctx, begin)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +155,10 @@ func (in *Intake) BeginPickup(ctx context.Context) (*Tx, error) {
 	return t, nil
 }
 
-func (in *Intake) begin(ctx context.Context) (*Tx, error) {
-	sp, err := in.o.Spool(ctx)
+func (in *Intake) begin(ctx context.Context) (*Tx, error) { return in.beginIn(ctx, in.o.Spool) }
+
+func (in *Intake) beginIn(ctx context.Context, spool func(context.Context) (SpoolTx, error)) (*Tx, error) {
+	sp, err := spool(ctx)
 	if err != nil {
 		return nil, local(err)
 	}

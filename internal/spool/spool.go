@@ -212,8 +212,14 @@ type Stats struct {
 	Unread       int64 // files that the opening could not read and left as they are; the next one tries again
 	Torn         int64 // unfinished ends of files that the opening cut off
 	DeadSegments int64 // segments given up after a failed sync
-	LowSpace     bool  // Begin refuses
-	LastError    string
+	LowSpace     bool  // Begin refuses, since the disk has too little room
+	LowMemory    bool  // Begin refuses, since those that have begun hold too much memory
+
+	Refused       int64     // messages that were refused for a reason of the store, since the opening
+	Refusing      string    // why the store refuses messages at present; "": it takes them
+	RefusingSince time.Time // zero: it takes them
+	LastError     string    // of a file operation, also if it did no harm; "": there was none
+	LastErrorAt   time.Time
 	// Notes says in words what the opening found wrong, and what was put aside since; the oldest 100.
 	Notes []string
 	// MoreNotes counts the notes that were not kept.

@@ -132,6 +132,7 @@ func (s *Store) write(batch *commit) {
 		s.fail(batch, s.writeError(unknown(fmt.Errorf("segment: %w", err))))
 		return
 	}
+	s.taken()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.size = off
@@ -173,7 +174,7 @@ func unknown(err error) error { return errors.Join(mail.ErrUnknownOutcome, err) 
 
 func (s *Store) fail(batch *commit, err error) {
 	for c := batch; c != nil; c = c.next {
-		c.err = err
+		c.err = s.refused(err)
 	}
 }
 

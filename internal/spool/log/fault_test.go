@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -275,7 +276,7 @@ func TestF28(t *testing.T) {
 func TestF28LowSpace(t *testing.T) {
 	mem := vfs.NewMem()
 	const mb = 1 << 20
-	s := mustOpen(t, Options{Dir: "queue", FS: mem, MinFree: 100 * mb, ResumeFree: 150 * mb, MinInodes: 100})
+	s := mustOpen(t, Options{Dir: "queue", FS: mem, Limits: Limits{MinFree: 100 * mb, ResumeFree: 150 * mb, MinInodes: 100}})
 	defer s.Close()
 	for _, step := range []struct {
 		free vfs.Space
@@ -305,6 +306,39 @@ func TestF28LowSpace(t *testing.T) {
 		}
 		if r := mail.ReplyOf(err); r.Code != 452 || r.Enhanced != mail.Enhanced(4, 3, 1) {
 			t.Errorf("reply %v", r)
+		}
+	}
+}
+
+// TestReportsHaveAReserve: below the floor no mail is taken but for reports, down to half of it.
+func TestReportsHaveAReserve(t *testing.T) {
+	mem := vfs.NewMem()
+	const mb = 1 << 20
+	s := mustOpen(t, Options{Dir: "queue", FS: mem, Limits: Limits{MinFree: 100 * mb, MinInodes: 100}})
+	defer s.Close()
+	for _, step := range []struct {
+		free         vfs.Space
+		mail, report bool
+	}{
+		{vfs.Space{Bytes: 100 * mb, Inodes: 100}, true, true},
+		{vfs.Space{Bytes: 99 * mb, Inodes: 100}, false, true},
+		{vfs.Space{Bytes: 50 * mb, Inodes: 50}, false, true},
+		{vfs.Space{Bytes: 49 * mb, Inodes: 100}, false, false},
+		{vfs.Space{Bytes: 100 * mb, Inodes: 49}, false, false},
+		{vfs.Space{Bytes: 125 * mb, Inodes: 125}, true, true},
+	} {
+		mem.SetFree(step.free)
+		for i, begin := range []func(context.Context) (spool.Tx, error){s.Begin, s.BeginReport} {
+			s.room.checked = time.Time{} // as if it were long ago
+			tx, err := begin(t.Context())
+			if want := [...]bool{step.mail, step.report}[i]; (err == nil) != want {
+				t.Errorf("%+v: report %v: %v", step.free, i == 1, err)
+			}
+			if err == nil {
+				tx.Abort()
+			} else if r := mail.ReplyOf(err); r.Code != 452 || r.Enhanced != mail.Enhanced(4, 3, 1) {
+				t.Errorf("reply %v", r)
+			}
 		}
 	}
 }
@@ -356,7 +390,7 @@ func TestF28DiskFull(t *testing.T) {
 
 // TestF27 checks the memory limit of messages in flight.
 func TestF27(t *testing.T) {
-	s := mustOpen(t, Options{Dir: "queue", FS: vfs.NewMem(), Memory: 1 << 20})
+	s := mustOpen(t, Options{Dir: "queue", FS: vfs.NewMem(), Limits: Limits{Memory: 1 << 20}})
 	defer s.Close()
 	var open []*tx
 	refused := func(err error) bool {
@@ -414,7 +448,7 @@ func TestF27(t *testing.T) {
 
 // TestHoldF27: memory outside of the store counts against the same limit, and is given back.
 func TestHoldF27(t *testing.T) {
-	s := mustOpen(t, Options{Dir: "queue", FS: vfs.NewMem(), Memory: 1 << 20})
+	s := mustOpen(t, Options{Dir: "queue", FS: vfs.NewMem(), Limits: Limits{Memory: 1 << 20}})
 	defer s.Close()
 	taken := 0
 	for range 100 {

@@ -68,7 +68,8 @@ func survive(t *testing.T, fs vfs.FS) {
 func sampleSegment(t testing.TB, id fileID) []byte {
 	var out []byte
 	for i, size := range []int{0, 5, 300} {
-		s := &Store{o: Options{Memory: 1 << 20}}
+		s := new(Store)
+		s.SetLimits(Limits{Memory: 1 << 20})
 		x := &tx{s: s, id: mail.QueueID(i + 1)}
 		if _, err := x.buffer(bytes.Repeat([]byte("x"), size)); err != nil {
 			t.Fatal(err)

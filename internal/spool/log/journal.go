@@ -55,7 +55,7 @@ func (s *Store) dropJournal(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.must++
-	s.stats.LastError = err.Error()
+	s.fault(err)
 }
 
 // writeJournal writes s.jbuf, a begun block, to the journal that there is. jmu is held.
@@ -179,7 +179,7 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 	defer s.mu.Unlock()
 	if err != nil {
 		s.must++
-		s.stats.LastError = err.Error()
+		s.fault(err)
 	}
 	for i := range changes[:n] {
 		c := &changes[i]

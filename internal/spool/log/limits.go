@@ -47,9 +47,40 @@ func (s *Store) reserveIDs(limit mail.QueueID) error {
 	return s.syncJournal(true)
 }
 
-// room watches the free space of the disk.
+// Limits are what a store may use up. They may be changed while it is open.
+type Limits struct {
+	// Memory limits what open transactions hold in memory together (452 4.3.1): no more begin at seven eighths,
+	// until it is half. 0: 128 MB.
+	Memory int64
+	// MinFree is the free disk space, in octets, below which Begin answers 452 4.3.1; it does so
+	// until ResumeFree is reached. 0: 256 MB, and a quarter more; negative: no limit.
+	MinFree, ResumeFree int64
+	// MinInodes is the same in files that can still be made. 0: 1,000; negative: no limit.
+	MinInodes int64
+}
+
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.Memory, 128<<20)
+	setDefault(&l.MinFree, 256<<20)
+	setDefault(&l.ResumeFree, l.MinFree+l.MinFree/4)
+	setDefault(&l.MinInodes, 1000)
+	return l
+}
+
+// SetLimits changes the limits. They hold at once.
+func (s *Store) SetLimits(l Limits) {
+	l = l.withDefaults()
+	s.limits.Store(&l)
+	s.room.mu.Lock()
+	s.room.checked = time.Time{}
+	s.room.mu.Unlock()
+}
+
+// room watches the free space of the disk, and what is left of the memory.
 type room struct {
-	low     atomic.Bool
+	low     atomic.Bool // of disk
+	bare    atomic.Bool // of disk, not even for reports
+	tight   atomic.Bool // of memory
 	mu      sync.Mutex
 	checked time.Time
 	written atomic.Int64 // octets since
@@ -66,8 +97,16 @@ var (
 // checkRoom fails when space or memory is short.
 func (s *Store) checkRoom() error {
 	// What is left of the memory above this is for those that have begun.
-	if s.inFlight.Load() > s.o.Memory/8*7 {
+	most := s.limits.Load().Memory / 8 * 7
+	if s.room.tight.Load() {
+		most = most / 7 * 4
+	}
+	switch low := s.inFlight.Load() > most; {
+	case low:
+		s.room.tight.Store(true)
 		return errStorage(errLowMemory)
+	case s.room.tight.Load():
+		s.room.tight.Store(false)
 	}
 	s.lookForRoom(false)
 	if s.room.low.Load() {
@@ -76,14 +115,23 @@ func (s *Store) checkRoom() error {
 	return nil
 }
 
+// checkReserve is checkRoom for reports: the hard limit of the memory is theirs too.
+func (s *Store) checkReserve() error {
+	s.lookForRoom(false)
+	if s.room.bare.Load() {
+		return errStorage(errLowSpace)
+	}
+	return nil
+}
+
 // lookForRoom asks for the free space when it is time to, or now.
 func (s *Store) lookForRoom(now bool) {
-	r := &s.room
-	if s.o.MinFree < 0 && s.o.MinInodes < 0 || !r.mu.TryLock() {
+	r, l := &s.room, s.limits.Load()
+	if l.MinFree < 0 && l.MinInodes < 0 && !r.low.Load() || !r.mu.TryLock() {
 		return // another is looking
 	}
 	defer r.mu.Unlock()
-	if !now && time.Since(r.checked) < roomInterval && r.written.Load() < s.o.MinFree/8 {
+	if !now && time.Since(r.checked) < roomInterval && (l.MinFree < 0 || r.written.Load() < l.MinFree/8) {
 		return
 	}
 	r.checked = time.Now()
@@ -96,7 +144,7 @@ func (s *Store) lookForRoom(now bool) {
 	}
 }
 
-// isLow sets room.low by the free space.
+// isLow sets room.low and room.bare by the free space.
 func (s *Store) isLow() {
 	r := &s.room
 	free, err := s.fs.Space(s.o.Dir)
@@ -104,9 +152,11 @@ func (s *Store) isLow() {
 		s.failed(err) // and let the writes find out
 		return
 	}
-	minFree, minInodes := s.o.MinFree, s.o.MinInodes
+	l := s.limits.Load()
+	minFree, minInodes := l.MinFree, l.MinInodes
+	r.bare.Store(less(free.Bytes, minFree/2) || less(free.Inodes, minInodes/2))
 	if r.low.Load() {
-		minFree, minInodes = max(minFree, s.o.ResumeFree), minInodes+minInodes/4
+		minFree, minInodes = max(minFree, l.ResumeFree), minInodes+minInodes/4
 	}
 	r.low.Store(less(free.Bytes, minFree) || less(free.Inodes, minInodes))
 }

@@ -64,14 +64,11 @@ type Options struct {
 	// SmallMessage is the size up to which a message is kept in memory until its commit; a larger
 	// one goes into a file of its own as it comes in. 0: 256 KB.
 	SmallMessage int
-	// Memory limits what open transactions hold in memory together (452 4.3.1). 0: 128 MB.
-	Memory int64
-
-	// MinFree is the free disk space, in octets, below which Begin answers 452 4.3.1; it does so
-	// until ResumeFree is reached. 0: 256 MB, and a quarter more; negative: no limit.
-	MinFree, ResumeFree int64
-	// MinInodes is the same in files that can still be made. 0: 1,000; negative: no limit.
-	MinInodes int64
+	// Limits are those at the opening; see SetLimits.
+	Limits
+	// Refusing, if set, is told when the store begins to refuse messages, with the reason, and with nil when it
+	// takes them again. It must not call the store.
+	Refusing func(why error)
 
 	// SyncInterval is the time after which changes are synced at the latest. 0: one second.
 	SyncInterval time.Duration
@@ -92,10 +89,6 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.SegmentSize, 64<<20)
 	o.SegmentSize = min(o.SegmentSize, 1<<30)
 	setDefault(&o.SmallMessage, 256<<10)
-	setDefault(&o.Memory, 128<<20)
-	setDefault(&o.MinFree, 256<<20)
-	setDefault(&o.ResumeFree, o.MinFree+o.MinFree/4)
-	setDefault(&o.MinInodes, 1000)
 	setDefault(&o.SyncInterval, time.Second)
 	setDefault(&o.CheckpointSize, 16<<20)
 	setDefault(&o.MaxOpenFiles, 256)
@@ -118,7 +111,9 @@ type Store struct {
 	lock io.Closer
 
 	ids      ids
+	limits   atomic.Pointer[Limits]
 	room     room
+	refusal  refusal
 	inFlight atomic.Int64 // octets of chunks in use
 	chunks   [len(chunkSizes)]sync.Pool
 	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must
@@ -192,9 +187,12 @@ func (s *Store) Shards() []spool.Shard { return []spool.Shard{{ID: 0, Epoch: 1}}
 
 // Stats implements spool.Store.
 func (s *Store) Stats() spool.Stats {
+	var now spool.Stats
+	s.refusalStats(&now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
+	st.Refused, st.Refusing, st.RefusingSince = now.Refused, now.Refusing, now.RefusingSince
 	st.Messages, st.Recipients, st.Held = int64(len(s.x.byID)), s.x.live, s.x.held
 	st.Segments = len(s.segs)
 	st.Octets = s.bodyOctets
@@ -213,7 +211,7 @@ func (s *Store) Stats() spool.Stats {
 		st.Octets += n
 	}
 	st.InFlight = s.inFlight.Load()
-	st.LowSpace = s.room.low.Load()
+	st.LowSpace, st.LowMemory = s.room.low.Load(), s.room.tight.Load()
 	st.Notes = append([]string(nil), st.Notes...)
 	return st
 }
@@ -227,13 +225,6 @@ func (s *Store) note(text string) {
 		return
 	}
 	s.stats.MoreNotes++
-}
-
-// failed keeps err for Stats.
-func (s *Store) failed(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.LastError = err.Error()
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.o.Dir, name) }

@@ -53,6 +53,7 @@ func newStore(o Options) *Store {
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
 	}
 	s.led.L = &s.cmu
+	s.SetLimits(o.Limits)
 	return s
 }
 
@@ -206,14 +207,14 @@ func (s *Store) list() (l listing, err error) {
 		if base, tmp := strings.CutSuffix(name, tmpSuffix); tmp {
 			if _, ours := parseName(base); ours || base == formatName {
 				if err := s.removeFile(name); err != nil {
-					s.stats.LastError = err.Error()
+					s.fault(err)
 				}
 			}
 			continue
 		}
 		info, err := s.fs.Stat(s.path(name))
 		if err != nil {
-			s.stats.LastError = err.Error() // whoever needs the file will see
+			s.fault(err) // whoever needs the file will see
 		}
 		if id, ok := parseBodyName(name); ok {
 			l.bodies[id] = info.Size
@@ -265,7 +266,7 @@ func (s *Store) dropUnbegun(ids []fileID) (out []fileID) {
 		}
 		delete(s.stateFiles, drop)
 		if err := s.removeFile(drop.name()); err != nil {
-			s.stats.LastError = err.Error()
+			s.fault(err)
 		}
 	}
 	return out

@@ -56,7 +56,7 @@ func (s *Store) recover() error {
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
 	if err := s.ensureJournal(); err != nil {
-		s.stats.LastError = err.Error() // a full disk is no reason not to deliver what is there
+		s.fault(err) // a full disk is no reason not to deliver what is there
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func (r *recovery) badFile(id fileID, reason string) {
 	r.stats.Quarantined++
 	r.note(id.name() + ": " + reason)
 	if err := r.moveAside(id.name(), reason); err != nil {
-		r.stats.LastError = err.Error()
+		r.fault(err)
 		return
 	}
 	delete(r.stateFiles, id)
@@ -216,7 +216,7 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 		r.damaged = true
 		r.stats.Quarantined++
 		if _, err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
-			r.stats.LastError = err.Error()
+			r.fault(err)
 		}
 	}
 	return nil
@@ -342,7 +342,7 @@ func (r *recovery) checkBodies() {
 		r.note(reason)
 		r.stats.Quarantined++
 		if err := r.moveAside(bodyName(id), reason); err != nil {
-			r.stats.LastError = err.Error()
+			r.fault(err)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (r *recovery) scan(g *segment, from int64) error {
 	}
 	if unsynced {
 		if err := r.syncSegment(g); err != nil {
-			r.stats.LastError = err.Error() // it was not acknowledged: no reason not to start
+			r.fault(err) // it was not acknowledged: no reason not to start
 		}
 	}
 	return nil
@@ -267,7 +267,7 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 		_, err = r.putAside(f, off, length, recordName(g.id, off, id), reason)
 	}
 	if err != nil {
-		r.stats.LastError = err.Error()
+		r.fault(err)
 		if g.again == 0 || off < g.again {
 			g.again = off
 		}

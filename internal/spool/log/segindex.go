@@ -49,7 +49,7 @@ func (r *recovery) dropIndexes() {
 	for _, id := range r.l.indexes {
 		if !kept[id] {
 			if err := r.removeFile(id.name()); err != nil {
-				r.stats.LastError = err.Error() // it will be tried again at the next opening
+				r.fault(err) // it will be tried again at the next opening
 			}
 		}
 	}

@@ -24,8 +24,9 @@ type chunk struct {
 // takeChunk returns a chunk within the memory limit.
 func (s *Store) takeChunk(size int) (*chunk, error) {
 	n := int64(chunkSizes[size])
-	if s.inFlight.Add(n) > s.o.Memory {
+	if s.inFlight.Add(n) > s.limits.Load().Memory {
 		s.inFlight.Add(-n)
+		s.room.tight.Store(true)
 		return nil, errStorage(errLowMemory)
 	}
 	if c, ok := s.chunks[size].Get().(*chunk); ok {
@@ -44,9 +45,10 @@ func (s *Store) giveChunk(c *chunk) {
 // are limited together with its own. It fails as Begin does when there are none left. A negative n
 // gives back.
 func (s *Store) Hold(n int64) error {
-	if s.inFlight.Add(n) > s.o.Memory && n > 0 {
+	if s.inFlight.Add(n) > s.limits.Load().Memory && n > 0 {
 		s.inFlight.Add(-n)
-		return errStorage(errLowMemory)
+		s.room.tight.Store(true)
+		return s.refused(errStorage(errLowMemory))
 	}
 	return nil
 }
@@ -67,19 +69,27 @@ type tx struct {
 }
 
 // Begin implements spool.Store.
-func (s *Store) Begin(ctx context.Context) (spool.Tx, error) {
+func (s *Store) Begin(ctx context.Context) (spool.Tx, error) { return s.beginTx(ctx, s.checkRoom) }
+
+// BeginReport is Begin for a report of our own: half of what Limits keep free is for these, so that mail that has to
+// leave can leave while none is taken.
+func (s *Store) BeginReport(ctx context.Context) (spool.Tx, error) {
+	return s.beginTx(ctx, s.checkReserve)
+}
+
+func (s *Store) beginTx(ctx context.Context, room func() error) (spool.Tx, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	if err := s.checkRoom(); err != nil {
-		return nil, err
+	if err := room(); err != nil {
+		return nil, s.refused(err)
 	}
 	id, err := s.nextID()
 	if err != nil {
-		return nil, errLocal(err)
+		return nil, s.refused(errLocal(err))
 	}
 	t := &tx{s: s, id: id}
 	t.chunks = t.first[:0]
@@ -102,6 +112,7 @@ func (t *tx) ID() mail.QueueID { return t.id }
 var (
 	errTxDone       = errors.New("the transaction has ended")
 	errNoRecipients = errors.New("an envelope without recipients")
+	errEnvelopeSize = errors.New("the envelope is too large")
 )
 
 // Write implements spool.Tx.
@@ -114,7 +125,7 @@ func (t *tx) Write(p []byte) (int, error) {
 	}
 	if t.f == nil && t.size+int64(len(p)) > int64(t.s.o.SmallMessage) {
 		if t.err = t.makeFile(); t.err != nil {
-			return 0, t.err
+			return 0, t.s.refused(t.err)
 		}
 	}
 	t.crc = crc32.Update(t.crc, castagnoli, p)
@@ -126,7 +137,10 @@ func (t *tx) Write(p []byte) (int, error) {
 	}
 	n -= len(p)
 	t.size += int64(n)
-	return n, t.err
+	if t.err != nil {
+		return n, t.s.refused(t.err)
+	}
+	return n, nil
 }
 
 // buffer keeps p in chunks and returns what it could not keep.
@@ -252,7 +266,7 @@ func (t *tx) Commit(ctx context.Context, env *mail.Envelope) error {
 	}
 	if err != nil {
 		t.Abort()
-		return err
+		return t.s.refused(err)
 	}
 	t.done = true
 	err = t.s.commit(&t.c)
@@ -301,7 +315,7 @@ func (t *tx) finishRecord(env *mail.Envelope) error {
 	last := t.chunks[len(t.chunks)-1]
 	bound := spool.EnvelopeBound(env) + recordAlign
 	if bound > maxEnvelope {
-		return errLocal(errors.New("the envelope is too large"))
+		return errLocal(errEnvelopeSize)
 	}
 	r := &t.c.rec
 	*r = record{version: recordVersion, kind: recordInline, id: t.id, size: t.size, original: env.Original, crc: t.crc}
