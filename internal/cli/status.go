@@ -39,6 +39,11 @@ func (statusCommand) Run(e *env) error {
 	}
 	now := time.Now()
 	fmt.Fprintf(e.Out, "Mailroot %s, process %d, up %s\nConfiguration %s\n", s.Version, s.PID, ago(s.Since, now), s.Config)
+	limit := ""
+	if s.Memory.Limit > 0 {
+		limit = ", limit " + octets(s.Memory.Limit)
+	}
+	fmt.Fprintf(e.Out, "Memory %s%s, %d messages refused for it\n", octets(s.Memory.Used), limit, s.Memory.Refused)
 	for _, w := range s.Warnings {
 		fmt.Fprintf(e.Out, "Warning: %s\n", printable(w))
 	}
@@ -66,8 +71,8 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 		limit = "limit " + strconv.Itoa(v.Inbound.Limit)
 	}
 	over := ""
-	if n := v.Inbound.RefusedAddress + v.Inbound.RefusedNetwork; n > 0 {
-		over = fmt.Sprintf(" (%d for their address, %d for their network)", v.Inbound.RefusedAddress, v.Inbound.RefusedNetwork)
+	if n := v.Inbound.RefusedAddress + v.Inbound.RefusedNetwork + v.Inbound.RefusedMemory; n > 0 {
+		over = fmt.Sprintf(" (%d for their address, %d for their network, %d for want of memory)", v.Inbound.RefusedAddress, v.Inbound.RefusedNetwork, v.Inbound.RefusedMemory)
 	}
 	line("Inbound", "%d connections (%s), %d since the start, %d refused%s, %d messages taken", v.Inbound.Connections, limit, v.Inbound.Accepted, v.Inbound.Refused, over, v.Inbound.Messages)
 	line("Refused", "%d connections by connection control, %d recipients for relay, %d TLS handshakes failed, %d over the session size",
@@ -89,7 +94,7 @@ func (e *env) printServer(v control.ServerStatus, now time.Time) {
 	line("Since the start", "%d delivered, %d failed, %d times deferred", q.Delivered, q.Failed, q.Deferrals)
 	r := v.Reports
 	line("Reports", "%d of failure, %d of delay, %d of success, %d relayed; %d to Badmail", r.Failure, r.Delay, r.Success, r.Relayed, r.Badmail)
-	printSpool(v.Spool, line)
+	printSpool(v.Spool, now, line)
 	e.printLog(v.Log, line)
 	line("Badmail", "%s", badmailLine(v.Badmail))
 	line("Folders", "Pickup %s", v.Folders.Pickup)
@@ -116,7 +121,7 @@ func printPickup(p control.PickupStatus, line func(name, format string, args ...
 	}
 }
 
-func printSpool(s control.SpoolStatus, line func(name, format string, args ...any)) {
+func printSpool(s control.SpoolStatus, now time.Time, line func(name, format string, args ...any)) {
 	spares := ""
 	if s.Spares > 0 {
 		spares = fmt.Sprintf(" and %d %s (%s, free a minute after the last mail)", s.Spares, plural(s.Spares, "spare", "spares"), octets(s.SpareOctets))
@@ -132,10 +137,19 @@ func printSpool(s control.SpoolStatus, line func(name, format string, args ...an
 		line("", "and %d more; see the log of the service", s.MoreNotes)
 	}
 	if s.LowSpace {
-		line("Disk", "too little space or memory is left for the queue: new mail is refused with 452 4.3.1 until there is more")
+		line("Disk", "too little space is left for the queue: new mail is refused with 452 4.3.1 until there is more")
+	}
+	if s.LowMemory {
+		line("Memory", "messages that are coming in hold too much: others are refused with 452 4.3.1 until they hold half")
+	}
+	switch {
+	case s.Refusing != "":
+		line("Refusing mail", "for %s, %d messages since the start: %s", ago(s.RefusingSince, now), s.Refused, s.Refusing)
+	case s.Refused > 0:
+		line("", "%d messages were refused for trouble of the spool; mail is taken again", s.Refused)
 	}
 	if s.Error != "" {
-		line("Spool error", "%s", s.Error)
+		line("Spool error", "%s ago: %s", ago(s.ErrorAt, now), s.Error)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 type Config struct {
 	Version        int             `conf:"version"`        // of the file's schema: 1
 	DataDirectory  string          `conf:"data_directory"` // absolute when read by Load
+	MemoryLimit    int64           `conf:"memory_limit"`   // 0: what the system lets the process have
 	DNS            DNS             `conf:"dns"`
 	Control        Control         `conf:"control"`
 	VirtualServers []VirtualServer `conf:"virtual_server"` // at least "default", which comes first
@@ -45,6 +46,7 @@ type VirtualServer struct {
 	Connections Connections `conf:"connections"`
 	Messages    Messages    `conf:"messages"`
 	Folders     Folders     `conf:"folders"`
+	Queue       Queue       `conf:"queue"`
 	Delivery    Delivery    `conf:"delivery"`
 	Domains     []Domain    `conf:"domain"` // in the order of the file
 	Access      Access      `conf:"access"`
@@ -282,6 +284,13 @@ const (
 	VoiceClassic Voice = "classic"
 	VoicePlain   Voice = "plain"
 )
+
+// Queue says what the queue leaves of disk and memory.
+type Queue struct {
+	MinFreeSpace int64 `conf:"min_free_space"` // octets of the disk; 0: all may be used
+	MinFreeFiles int64 `conf:"min_free_files"` // 0: all may be used
+	Memory       int64 `conf:"memory"`         // of messages coming in
+}
 
 // Badmail says when the badmail folder is cleaned, and when to warn about it. Of all fields 0 means never.
 type Badmail struct {

@@ -134,6 +134,8 @@ func Schema() Block {
 			{Name: "data_directory", Kind: KindPath, Local: true, Default: quote(DefaultDataDirectory()), Restart: true,
 				Example: `"/srv/mailroot"`,
 				Help:    "Where queue, folders and logs live. Relative paths start at the folder of this file."},
+			{Name: "memory_limit", Kind: KindSize, Default: `"auto"`, Min: 64 << 20, Max: maxSize, Zero: "auto", Example: `"2GB"`,
+				Help: "Memory that the process may use; `auto`: GOMEMLIMIT, else nine tenths of what the control group (container, systemd unit) or the machine has. From four fifths of it on new mail is refused (452 4.3.1), from nine tenths on new connections too (421 4.3.2)."},
 		},
 		Blocks: []Block{
 			dnsBlock(), controlBlock(), consoleBlock(), virtualServerBlock(),

@@ -41,6 +41,20 @@ func foldersBlock() Block {
 	}
 }
 
+func queueBlock() Block {
+	return Block{
+		Name: "queue", Help: "What the queue leaves of disk and memory. While there is less, new mail is refused with 452 4.3.1; delivery goes on.",
+		Settings: []Setting{
+			{Name: "min_free_space", Kind: KindSize, Default: `"256MB"`, Min: kib, Max: maxSize, Zero: "off",
+				Help: "Free space of the queue's disk; mail is taken again when there is a quarter more. Half of it is kept for reports."},
+			{Name: "min_free_files", Kind: KindInt, Default: `1000`, Min: 1, Max: maxCount, Zero: "off",
+				Help: "Files (inodes) that can still be made on that disk, likewise. Windows has no such limit."},
+			{Name: "memory", Kind: KindSize, Default: `"128MB"`, Min: 1 << 20, Max: maxSize,
+				Help: "Memory of all messages that are coming in together; at seven eighths none begins until it is half."},
+		},
+	}
+}
+
 func badmailBlock() Block {
 	return Block{
 		Name: "badmail", Help: "Cleaning of the badmail folder, and when to warn about it.",

@@ -49,7 +49,7 @@ func virtualServerBlock() Block {
 				Help:    "Fully qualified domain name: in the banner, in HELO and EHLO, in Received, and to know ourselves in MX records."},
 		},
 		Blocks: []Block{
-			bindingBlock(), connectionsBlock(), ratesBlock(), messagesBlock(), foldersBlock(), badmailBlock(),
+			bindingBlock(), connectionsBlock(), ratesBlock(), messagesBlock(), foldersBlock(), queueBlock(), badmailBlock(),
 			deliveryBlock(), domainBlock(), accessBlock(), loggingBlock(), protocolBlock(), pickupBlock(),
 			dropBlock(), trackingBlock(),
 		},

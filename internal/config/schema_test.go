@@ -159,7 +159,7 @@ func checkSample(t *testing.T, path string, s *Setting, text string) {
 // TestAvailable pins what this version can do: an engine that comes or goes must change it.
 func TestAvailable(t *testing.T) {
 	want := strings.Fields(`
-		version data_directory dns.servers dns.timeout control.socket control.group
+		version data_directory memory_limit dns.servers dns.timeout control.socket control.group
 		virtual_server.description virtual_server.fqdn virtual_server.binding.tls virtual_server.binding.profile
 		virtual_server.connections.inbound_limit virtual_server.connections.inbound_timeout
 		virtual_server.connections.inbound_per_address virtual_server.connections.inbound_per_network
@@ -188,6 +188,7 @@ func TestAvailable(t *testing.T) {
 		virtual_server.protocol.voice virtual_server.protocol.banner virtual_server.protocol.postmaster
 		virtual_server.protocol.block_private_mx virtual_server.protocol.allow_loopback_mx
 		virtual_server.protocol.min_data_rate virtual_server.protocol.min_data_grace
+		virtual_server.queue.memory virtual_server.queue.min_free_files virtual_server.queue.min_free_space
 		virtual_server.badmail.max_age virtual_server.badmail.max_size
 		virtual_server.badmail.warn_messages virtual_server.badmail.warn_size
 		virtual_server.delivery.masquerade_domain virtual_server.domain.stamp_header

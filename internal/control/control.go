@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/pressure"
 	"github.com/mailroot/mailroot/internal/service"
 	"github.com/mailroot/mailroot/internal/spool"
 )
@@ -57,10 +58,17 @@ func (c *Control) Status(_ context.Context, a Actor) (Status, error) {
 	}
 	s := Status{
 		Version: c.o.Version, PID: os.Getpid(), Since: c.o.Service.Since(), Config: c.o.ConfigPath,
-		Warnings: c.currentWarnings(),
+		Warnings: c.currentWarnings(), Memory: memoryStatus(c.o.Service.Memory()),
+	}
+	if m := s.Memory; m.Refusing != "" {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("new %s refused: the process uses %d of %d octets of memory (memory_limit)", m.Refusing, m.Used, m.Limit))
 	}
 	for _, v := range c.o.Service.Servers() {
-		s.VirtualServers = append(s.VirtualServers, serverStatus(v))
+		vs := serverStatus(v)
+		s.VirtualServers = append(s.VirtualServers, vs)
+		if vs.Spool.Refusing != "" {
+			s.Warnings = append(s.Warnings, "the queue takes no mail: "+vs.Spool.Refusing)
+		}
 		s.Warnings = append(s.Warnings, v.Warnings()...)
 		if w := v.BadmailWarning(); w != "" {
 			s.Warnings = append(s.Warnings, w)
@@ -91,7 +99,7 @@ func serverStatus(v *service.Server) ServerStatus {
 		Inbound: InboundStatus{
 			Connections: in.Connections, Limit: cfg.Connections.InboundLimit,
 			Accepted: in.Accepted, Refused: in.Refused, Messages: uint64(in.Messages),
-			RefusedAddress: in.RefusedAddress, RefusedNetwork: in.RefusedNetwork,
+			RefusedAddress: in.RefusedAddress, RefusedNetwork: in.RefusedNetwork, RefusedMemory: in.RefusedMemory,
 			Denied: in.Denied, RelayRefused: in.RelayRefused, TLSFailures: in.TLSFailures, SessionSizeMet: in.SessionSizeMet,
 			RepairedMessages: in.RepairedMessages, RepairedLineEnds: in.RepairedLineEnds,
 		},
@@ -123,11 +131,22 @@ func serverStatus(v *service.Server) ServerStatus {
 	return s
 }
 
+func memoryStatus(m service.Memory) MemoryStatus {
+	s := MemoryStatus{Used: m.Used, Limit: m.Limit, Since: m.Since, Refused: m.Refused}
+	switch m.Level {
+	case pressure.Tight:
+		s.Refusing = "mail"
+	case pressure.Dire:
+		s.Refusing = "mail and connections"
+	}
+	return s
+}
+
 func pickupStatus(v *service.Server) PickupStatus {
 	p := v.Pickup()
 	return PickupStatus{
 		Waiting: p.Waiting, InFlight: p.InFlight, Skipped: p.Skipped, Messages: p.Taken, Badmail: p.Bad,
-		Late: p.Late, Error: strings.ReplaceAll(p.LastError, "\n", "; "),
+		Late: p.Late, Error: oneLine(p.LastError),
 	}
 }
 
@@ -138,10 +157,15 @@ func spoolStatus(st spool.Stats) SpoolStatus {
 	n := min(len(st.Notes), maxNotes)
 	return SpoolStatus{
 		Octets: st.Octets, Segments: st.Segments, Spares: st.Spares, SpareOctets: st.SpareSize,
-		Lost: st.Lost, Unread: st.Unread, LowSpace: st.LowSpace, Error: strings.ReplaceAll(st.LastError, "\n", "; "),
+		Lost: st.Lost, Unread: st.Unread, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
+		Refused: st.Refused, Refusing: oneLine(st.Refusing), RefusingSince: st.RefusingSince,
+		Error: oneLine(st.LastError), ErrorAt: st.LastErrorAt,
 		Notes: st.Notes[:n], MoreNotes: int64(len(st.Notes)-n) + st.MoreNotes,
 	}
 }
+
+// oneLine puts an error that is several on one line.
+func oneLine(text string) string { return strings.ReplaceAll(text, "\n", "; ") }
 
 func queueStatus(v *service.Server) QueueStatus {
 	q := v.Queue().Stats()

@@ -13,7 +13,17 @@ type Status struct {
 	Since          time.Time      `json:"since"`
 	Config         string         `json:"config"` // path of the configuration file
 	Warnings       []string       `json:"warnings,omitempty"`
+	Memory         MemoryStatus   `json:"memory"`
 	VirtualServers []ServerStatus `json:"virtual_servers"`
+}
+
+// MemoryStatus is the memory of the process.
+type MemoryStatus struct {
+	Used     int64     `json:"used"`               // octets, garbage aside
+	Limit    int64     `json:"limit"`              // 0: none
+	Refusing string    `json:"refusing,omitempty"` // what is refused for it: "mail", or "mail and connections"
+	Since    time.Time `json:"since,omitzero"`     // since when
+	Refused  uint64    `json:"refused"`            // messages, since the start
 }
 
 // ServerStatus is the state of one virtual server.
@@ -52,6 +62,7 @@ type InboundStatus struct {
 
 	RefusedAddress   uint64 `json:"refused_address"`   // of refused: over the limit of an address
 	RefusedNetwork   uint64 `json:"refused_network"`   // of refused: over the limit of a network
+	RefusedMemory    uint64 `json:"refused_memory"`    // of refused: for want of memory
 	Denied           uint64 `json:"denied"`            // connections, by connection control
 	RelayRefused     uint64 `json:"relay_refused"`     // recipients
 	TLSFailures      uint64 `json:"tls_failures"`      // handshakes
@@ -99,15 +110,21 @@ type ReportStatus struct {
 
 // SpoolStatus is the state of the store.
 type SpoolStatus struct {
-	Octets      int64  `json:"octets"` // on disk
-	Segments    int    `json:"segments"`
-	Spares      int    `json:"spares"`              // emptied segments that wait to be written over
-	SpareOctets int64  `json:"spare_octets"`        // of octets
-	Quarantined int    `json:"quarantined"`         // damaged parts in quarantine
-	Lost        int64  `json:"lost"`                // messages that could not be recovered, since the start
-	Unread      int64  `json:"unread"`              // files that the start could not read
-	LowSpace    bool   `json:"low_space,omitempty"` // new mail is refused with 452
-	Error       string `json:"error,omitempty"`
+	Octets      int64 `json:"octets"` // on disk
+	Segments    int   `json:"segments"`
+	Spares      int   `json:"spares"`               // emptied segments that wait to be written over
+	SpareOctets int64 `json:"spare_octets"`         // of octets
+	Quarantined int   `json:"quarantined"`          // damaged parts in quarantine
+	Lost        int64 `json:"lost"`                 // messages that could not be recovered, since the start
+	Unread      int64 `json:"unread"`               // files that the start could not read
+	LowSpace    bool  `json:"low_space,omitempty"`  // of the disk: new mail is refused with 452
+	LowMemory   bool  `json:"low_memory,omitempty"` // of messages coming in: likewise
+
+	Refused       int64     `json:"refused"`                 // messages, for a reason of the store, since the start
+	Refusing      string    `json:"refusing,omitempty"`      // why messages are refused at present
+	RefusingSince time.Time `json:"refusing_since,omitzero"` // since when
+	Error         string    `json:"error,omitempty"`         // the last one, also if it did no harm
+	ErrorAt       time.Time `json:"error_at,omitzero"`
 	// Notes is what was found wrong since the start, the first ten; MoreNotes counts the others.
 	Notes     []string `json:"notes,omitempty"`
 	MoreNotes int64    `json:"more_notes,omitempty"`

@@ -22,6 +22,8 @@ const (
 	OverNetwork
 	// WhilePaused: none is taken until Continue.
 	WhilePaused
+	// WhileShort: none is taken while Options.Short says so.
+	WhileShort
 )
 
 // String returns the refusal in words for logs.
@@ -33,6 +35,8 @@ func (r Refusal) String() string {
 		return "too many connections of the client's network"
 	case WhilePaused:
 		return "paused"
+	case WhileShort:
+		return "memory is short"
 	}
 	return "too many connections"
 }
@@ -80,10 +84,12 @@ func drop[K comparable](m map[K]int, k K) {
 }
 
 // refusal returns why another connection of a client is refused, if it is. l.mu is held.
-func (l *Listener) refusal(a netip.Addr) (why Refusal, refused bool) {
+func (l *Listener) refusal(a netip.Addr, short bool) (why Refusal, refused bool) {
 	switch {
 	case l.paused:
 		return WhilePaused, true
+	case short:
+		return WhileShort, true
 	case l.limits.Total > 0 && len(l.conns) >= l.limits.Total:
 		return OverTotal, true
 	case !a.IsValid():
@@ -103,5 +109,7 @@ func (c *Counts) count(why Refusal) {
 		c.RefusedAddress++
 	case OverNetwork:
 		c.RefusedNetwork++
+	case WhileShort:
+		c.RefusedShort++
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 )
@@ -95,4 +96,27 @@ func TestPerAddressAndNetworkF24(t *testing.T) {
 		}
 		io.Copy(io.Discard, open[0])
 	})
+}
+
+// TestShort: while memory is short each connection is refused and counted apart, and none before or after.
+func TestShort(t *testing.T) {
+	var short atomic.Bool
+	refused := make(chan Refusal, 10)
+	l := start(t, Options{
+		Bindings: []Binding{{Addr: "127.0.0.1:0"}},
+		Handle:   func(_ context.Context, c net.Conn, _ Binding) { _, _ = io.WriteString(c, "hello\r\n") },
+		Refuse:   func(_ net.Conn, _ Binding, why Refusal) { refused <- why },
+		Short:    short.Load,
+	})
+	for i := range 6 {
+		short.Store(i%3 == 1)
+		c := dial(t, l.Addrs()[0].String())
+		b, _ := io.ReadAll(c)
+		if got := string(b); (got == "hello\r\n") == (i%3 == 1) {
+			t.Errorf("connection %d read %q", i, got)
+		}
+	}
+	if c := l.Counts(); c.Accepted != 4 || c.Refused != 2 || c.RefusedShort != 2 || len(refused) != 2 || <-refused != WhileShort {
+		t.Errorf("%+v", c)
+	}
 }

@@ -31,7 +31,10 @@ type Options struct {
 	// Handle runs one connection; when it returns the connection is closed, if Handle has not
 	// done so. Its context is cancelled when the Listener closes. Required.
 	Handle func(ctx context.Context, c net.Conn, b Binding)
-	// Refuse answers a connection over a limit or, while Paused, any; it should write one reply,
+	// Short reports that there is no memory for further connections: all are refused meanwhile. It is called
+	// for each connection and must not wait. Nil: there always is.
+	Short func() bool
+	// Refuse answers a connection over a limit or, while Paused or Short, any; it should write one reply,
 	// which fits into the empty buffer of a new connection. It runs in the accept loop and must not
 	// wait: RefuseTime is the deadline on the connection, which is closed afterwards. Nil: all are
 	// closed without an answer.
@@ -63,9 +66,10 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic in a connection:
 type Counts struct {
 	Current  int    // connections with a running Handle
 	Accepted uint64 // handed to Handle
-	Refused  uint64 // over a limit or while paused
+	Refused  uint64 // over a limit, while paused or short of memory
 
 	RefusedAddress, RefusedNetwork uint64 // those of Refused over Limits.PerAddress, PerNetwork
+	RefusedShort                   uint64 // those of Refused for Options.Short
 }
 
 // ErrClosed is returned by Start and Apply after Close.
@@ -219,13 +223,14 @@ func (l *Listener) trouble(b Binding, err error) {
 // admit starts the handler of a connection, or refuses it.
 func (l *Listener) admit(c net.Conn, b Binding) {
 	client := mail.AddrPortOf(c.RemoteAddr()).Addr()
+	short := l.opts.Short != nil && l.opts.Short()
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		_ = c.Close()
 		return
 	}
-	if why, refused := l.refusal(client); refused {
+	if why, refused := l.refusal(client, short); refused {
 		l.counts.count(why)
 		l.mu.Unlock()
 		l.refuse(c, b, why)

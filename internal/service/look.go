@@ -84,7 +84,8 @@ type Inbound struct {
 	Refused     uint64 // over a limit, since the start
 	// RefusedAddress and RefusedNetwork are those of Refused over the limit of an address or network.
 	RefusedAddress, RefusedNetwork uint64
-	Messages                       int64 // taken by SMTP since the start
+	RefusedMemory                  uint64 // those of Refused for want of memory
+	Messages                       int64  // taken by SMTP since the start
 	Notices
 }
 
@@ -93,7 +94,7 @@ func (v *Server) Inbound() Inbound {
 	s := v.listener.Counts()
 	return Inbound{
 		Connections: s.Current, Accepted: s.Accepted,
-		Refused: s.Refused, RefusedAddress: s.RefusedAddress, RefusedNetwork: s.RefusedNetwork,
+		Refused: s.Refused, RefusedAddress: s.RefusedAddress, RefusedNetwork: s.RefusedNetwork, RefusedMemory: s.RefusedShort,
 		Messages: v.sessions.received(), Notices: v.notices.counts(),
 	}
 }

@@ -21,6 +21,9 @@ func (v *Server) pickupOptions(c *config.VirtualServer) pickup.Options {
 		Files:    pickup.Plain(v.fs),
 		Settings: pickupSettings(c),
 		Begin: func(ctx context.Context) (pickup.Transaction, error) {
+			if err := v.shed.mail(); err != nil {
+				return nil, err
+			}
 			tx, err := v.plan.Load().intake.BeginPickup(ctx)
 			if err != nil {
 				return nil, err // a nil *Tx must not become a non-nil interface

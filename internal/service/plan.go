@@ -15,6 +15,7 @@ import (
 	"github.com/mailroot/mailroot/internal/report"
 	"github.com/mailroot/mailroot/internal/route"
 	"github.com/mailroot/mailroot/internal/session"
+	"github.com/mailroot/mailroot/internal/spool"
 )
 
 // plan is all that follows from a configuration and can be replaced while the service runs. It
@@ -104,6 +105,9 @@ func (v *Server) planSessions(p *plan, cfg *config.Config) error {
 		o.Policy = rules{v}
 		o.RelayClient = func(a netip.Addr) bool { return v.plan.Load().policy.RelayClient(a) }
 		o.Begin = func(ctx context.Context, peer *mail.Peer, s mail.Sender) (session.Transaction, error) {
+			if err := v.shed.mail(); err != nil {
+				return nil, err
+			}
 			tx, err := v.plan.Load().intake.BeginSMTP(ctx, peer, s)
 			if err != nil {
 				return nil, err // a nil *Tx must not become a non-nil interface
@@ -152,17 +156,9 @@ func (p *plan) isSelf(ap netip.AddrPort) bool { return p.ports[ap.Port()] && p.i
 
 func (v *Server) intakeOptions(p *plan) intake.Options {
 	return intake.Options{
-		Spool: func(ctx context.Context) (intake.SpoolTx, error) {
-			tx, err := v.store.Begin(ctx)
-			if ctx.Err() == nil { // who has gone says nothing of the spool
-				v.noteSpool(err)
-			}
-			if err != nil {
-				return nil, err
-			}
-			return tx, nil
-		},
-		Hold:          v.hold,
+		Spool:         spoolTx(v.local.Begin),
+		SpoolReport:   spoolTx(v.local.BeginReport),
+		Hold:          v.local.Hold,
 		Enqueue:       v.queue.Add,
 		FQDN:          func() string { return p.fqdn },
 		DefaultDomain: func() string { return p.defaultDomain },
@@ -171,6 +167,17 @@ func (v *Server) intakeOptions(p *plan) intake.Options {
 		Postmaster:    func() mail.Address { return p.cfg.Protocol.Postmaster },
 		MaxHops:       p.cfg.Delivery.MaxHops,
 		RejectHops:    p.cfg.Delivery.HopReply == config.HopReject,
+	}
+}
+
+// spoolTx lets intake begin messages in the spool.
+func spoolTx(begin func(context.Context) (spool.Tx, error)) func(context.Context) (intake.SpoolTx, error) {
+	return func(ctx context.Context) (intake.SpoolTx, error) {
+		tx, err := begin(ctx)
+		if err != nil {
+			return nil, err // a nil Tx must not become a non-nil interface
+		}
+		return tx, nil
 	}
 }
 

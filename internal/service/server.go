@@ -40,7 +40,8 @@ type Server struct {
 
 	plan    atomic.Pointer[plan]
 	store   spool.Store
-	hold    func(n int64) error // counts memory of messages against the limit of the store
+	local   *spoollog.Store // the same, for what only a store on this machine can
+	shed    *shed
 	queue   *queue.Queue
 	freezes *freezes
 	// notes and moreNotes are what the log was told of the store's notes.
@@ -66,25 +67,24 @@ type Server struct {
 	sessions sessions
 	notices  notices
 	conns    atomic.Uint64
-	refusing atomic.Bool // the spool takes no mail
 	// unreported is why the last report of failure, or its way to Badmail, failed; nil when it did not.
 	unreported atomic.Pointer[string]
 	reports    reportCounters
 }
 
 // openServer opens the spool and makes the parts. Nothing listens or is delivered before start.
-func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer) (*Server, error) {
+func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer, memory *shed) (*Server, error) {
 	v := &Server{
 		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
-		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(),
+		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(), shed: memory,
 	}
 	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
-	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs})
+	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(c), Refusing: v.noteSpool})
 	if err != nil {
 		return nil, err
 	}
-	v.store, v.hold, v.quarantine = store, store.Hold, store.Quarantine()
+	v.store, v.local, v.quarantine = store, store, store.Quarantine()
 	v.bad = badmail.NewFolder(v.fs, c.Folders.Badmail)
 	v.drop.fs, v.drop.dir = v.fs, c.Folders.Drop
 	v.queue = queue.New(queue.Options{
@@ -114,6 +114,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		Bindings: listenBindings(c),
 		Limits:   listenLimits(c),
 		Handle:   v.handle,
+		Short:    memory.short,
 		Refuse:   v.refuse,
 		Trouble:  v.listenTrouble,
 		Listen:   o.Listen,
@@ -226,6 +227,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 		v.plan.Store(old)
 		return err
 	}
+	v.local.SetLimits(spoolLimits(c))
 	v.queue.Apply(v.queueSettings(c))
 	v.drop.begin(old.cfg.Drop.Quota, c.Drop.Quota)
 	v.pickup.Apply(pickupSettings(c))
@@ -262,6 +264,8 @@ func (v *Server) refuse(c net.Conn, b listen.Binding, why listen.Refusal) {
 		r = mail.NewReply(421, mail.Enhanced(4, 7, 0), "Too many connections from your address or network, try again later")
 	case listen.WhilePaused:
 		r.Text = "Service not available, try again later"
+	case listen.WhileShort:
+		r.Text = "Insufficient system resources, try again later"
 	}
 	v.record(&mail.Exchange{
 		Time: time.Now(), Conn: v.nextConn(), Remote: mail.AddrPortOf(c.RemoteAddr()), Local: mail.AddrPortOf(c.LocalAddr()),
@@ -284,18 +288,6 @@ func (v *Server) listenTrouble(b listen.Binding, err error) {
 		return
 	}
 	v.log.Error("a binding has trouble", "server", v.name, "binding", b.Addr, "error", err)
-}
-
-// noteSpool tells the log when the spool begins to refuse mail, and when it takes mail again.
-func (v *Server) noteSpool(err error) {
-	if refusing := err != nil; v.refusing.Load() == refusing || !v.refusing.CompareAndSwap(!refusing, refusing) {
-		return
-	}
-	if err != nil {
-		v.log.Error("no mail is taken", "server", v.name, "error", err)
-		return
-	}
-	v.log.Info("mail is taken again", "server", v.name)
 }
 
 func (v *Server) nextConn() uint64 { return v.conns.Add(1) }

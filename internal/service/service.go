@@ -25,6 +25,9 @@ type Options struct {
 	Listen   func(ctx context.Context, network, address string) (net.Listener, error)
 	FS       vfs.FS
 	Resolver dns.Resolver
+	// Memory replaces what is looked at of the memory of the process, for tests: the octets in use and the number of
+	// garbage collections; nil stands for the real figures.
+	Memory func() (octets int64, collections uint64)
 	// JitterSeed makes the times of retries repeatable; 0 stands for chance.
 	JitterSeed uint64
 }
@@ -33,6 +36,7 @@ type Options struct {
 type Service struct {
 	o     Options
 	since time.Time
+	shed  shed
 
 	mu      sync.Mutex     // serialises Start, Stop and Apply
 	started *config.Config // what settings that need a restart still come from
@@ -46,9 +50,11 @@ func Open(ctx context.Context, cfg *config.Config, o Options) (*Service, error) 
 		o.FS = vfs.OS{}
 	}
 	s := &Service{o: o, started: cfg, cfg: cfg, since: time.Now()}
+	s.openShed(cfg)
 	for i := range cfg.VirtualServers {
-		v, err := openServer(ctx, &s.o, cfg, &cfg.VirtualServers[i])
+		v, err := openServer(ctx, &s.o, cfg, &cfg.VirtualServers[i], &s.shed)
 		if err != nil {
+			s.shed.gauge.Stop()
 			return nil, errors.Join(fmt.Errorf("virtual server %q: %w", cfg.VirtualServers[i].Name, err), s.closeStores())
 		}
 		s.servers = append(s.servers, v)
@@ -79,6 +85,7 @@ func (s *Service) Start(ctx context.Context) error {
 					errs = append(errs, other.discard())
 				}
 			}
+			s.shed.gauge.Stop()
 			return errors.Join(errs...)
 		}
 	}
@@ -93,6 +100,7 @@ func (s *Service) Stop(ctx context.Context) error {
 	for _, v := range s.servers {
 		errs = append(errs, v.stop(ctx))
 	}
+	s.shed.gauge.Stop()
 	return errors.Join(errs...)
 }
 
@@ -152,6 +160,7 @@ func (s *Service) apply(cfg *config.Config) ([]config.Change, error) {
 			return nil, fmt.Errorf("virtual server %q: %w", v.name, err)
 		}
 	}
+	s.shed.gauge.SetLimit(cfg.MemoryLimit)
 	s.cfg = cfg
 	return changes, nil
 }

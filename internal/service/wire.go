@@ -14,6 +14,7 @@ import (
 	"github.com/mailroot/mailroot/internal/route"
 	"github.com/mailroot/mailroot/internal/session"
 	"github.com/mailroot/mailroot/internal/smtp"
+	spoollog "github.com/mailroot/mailroot/internal/spool/log"
 )
 
 // This file alone maps the schema to the options of the parts. What is not a value of the
@@ -103,6 +104,18 @@ func sessionOptions(c *config.VirtualServer, b *config.Binding, fqdn string) ses
 		o.Profile = smtp.Internal
 	}
 	return o
+}
+
+// spoolLimits are those of the queue block; 0 is "all may be used" in the schema.
+func spoolLimits(c *config.VirtualServer) spoollog.Limits {
+	l := spoollog.Limits{Memory: c.Queue.Memory, MinFree: c.Queue.MinFreeSpace, MinInodes: c.Queue.MinFreeFiles}
+	if l.MinFree == 0 {
+		l.MinFree = -1
+	}
+	if l.MinInodes == 0 {
+		l.MinInodes = -1
+	}
+	return l
 }
 
 func pickupSettings(c *config.VirtualServer) pickup.Settings {

@@ -40,6 +40,7 @@ var rooms = map[string]room{
 	"policy":     {layer: engines},
 	"rate":       {layer: engines},
 	"account":    {layer: engines},
+	"pressure":   {layer: engines},
 	"keyring":    {layer: engines, outside: []string{"golang.org/x/net/idna"}},
 	"credential": {layer: engines},
 	"spool":      {layer: engines, outside: []string{"golang.org/x/sys"}},

@@ -33,6 +33,9 @@ type world struct {
 	net         *network
 	disk        *vfs.Mem
 	fault       func(op vfs.Op, path string, n int) error // of the disk; nil: none
+	after       func(op vfs.Op, path string)              // each operation of the disk; nil: nothing
+	memory      func() (octets int64, collections uint64) // nil: the real one
+	log         slog.Handler                              // nil: nobody reads it
 	dns         *dns.Fake
 	seed        uint64
 	svc         *service.Service
@@ -40,6 +43,7 @@ type world struct {
 	connections string // settings
 	delivery    string
 	blocks      string // further ones of the virtual server
+	top         string // settings of the file itself
 	direct      bool   // by MX, not by the smart host
 }
 
@@ -50,6 +54,7 @@ const dataDir = "/sim"
 const configuration = `
 version = 1
 data_directory = %q
+%s
 virtual_server "default" {
   fqdn = "relay.test"
   binding "192.0.2.1:25" {
@@ -124,7 +129,7 @@ func (w *world) parsed() (*config.Config, error) {
 	if w.direct {
 		route = ""
 	}
-	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.connections, route, w.delivery, w.blocks), dataDir+"/mailroot.hcl")
+	cfg, problems := config.Parse(fmt.Appendf(nil, configuration, dataDir, w.top, w.connections, route, w.delivery, w.blocks), dataDir+"/mailroot.hcl")
 	return cfg, problems.Err()
 }
 
@@ -148,8 +153,8 @@ func (w *world) tryStart() error {
 	}
 	w.cable = &cable{n: w.net}
 	svc, err := service.Open(w.t.Context(), cfg, service.Options{
-		Log: slog.New(slog.DiscardHandler), Dial: w.cable.Dial, Listen: w.cable.Listen,
-		FS: vfs.Inject(w.disk, w.fault, nil), Resolver: w.dns, JitterSeed: w.seed + 1,
+		Log: slog.New(w.logHandler()), Dial: w.cable.Dial, Listen: w.cable.Listen,
+		FS: vfs.Inject(w.disk, w.fault, w.after), Resolver: w.dns, JitterSeed: w.seed + 1, Memory: w.memory,
 	})
 	if err != nil {
 		return err
@@ -159,6 +164,13 @@ func (w *world) tryStart() error {
 	}
 	w.svc = svc
 	return nil
+}
+
+func (w *world) logHandler() slog.Handler {
+	if w.log == nil {
+		return slog.DiscardHandler
+	}
+	return w.log
 }
 
 // powerCut ends the relay as a power cut does: nothing is said to anyone, and of what was not synced

@@ -1,6 +1,7 @@
 # Everything that this version can do.
 version        = 1
 data_directory = "/srv/mailroot"
+memory_limit   = "3GB"
 
 dns {
   servers = ["192.0.2.53", "[2001:db8::53]:5353"]
@@ -49,6 +50,11 @@ virtual_server "default" {
     drop    = "/srv/mail/Drop"
     badmail = "bad"
     logs    = "/var/log/mailroot"
+  }
+  queue {
+    min_free_space = "2GB"
+    min_free_files = "off"
+    memory         = "64MB"
   }
   delivery {
     smart_host = [

@@ -22,6 +22,11 @@ version = 1
 # needs a restart.)
 #data_directory = "/var/lib/mailroot"
 
+# Memory that the process may use. From four fifths of it on new mail is refused (452 4.3.1), from
+# nine tenths on new connections too (421 4.3.2). Follows with auto GOMEMLIMIT, else nine tenths of
+# what the control group (container, systemd unit) or the machine has.
+#memory_limit = "auto"
+
 # Whom to ask for names.
 dns {
   # DNS servers by address, asked in this order; port 53 when left out. Left out: the servers of the
@@ -149,6 +154,19 @@ virtual_server "default" {
     #badmail = "/srv/mailroot/Badmail"
     # The transaction log. Left out: Logs in data_directory/default. (A change needs a restart.)
     #logs = "/srv/mailroot/Logs"
+  }
+
+  # What the queue leaves of disk and memory. While there is less, new mail is refused with 452
+  # 4.3.1; delivery goes on.
+  queue {
+    # Free space of the queue's disk; mail is taken again when there is a quarter more. Half of it
+    # is kept for reports.
+    #min_free_space = "256MB"
+    # Files (inodes) that can still be made on that disk, likewise. Windows has no such limit.
+    #min_free_files = 1000
+    # Memory of all messages that are coming in together; at seven eighths none begins until it is
+    # half.
+    #memory = "128MB"
   }
 
   # Cleaning of the badmail folder, and when to warn about it.
