@@ -21,10 +21,11 @@ type ledger struct {
 type account struct {
 	trait    *trait // nil: a local recipient
 	sender   string
-	unsure   bool // the client sent it again after an answer that it could not know
-	arrived  int  // copies that somebody has
-	returned int  // reports that reached the sender, or Badmail in his stead
-	waiting  int  // still in the queue
+	text     string // of the message; "": nobody compares it
+	unsure   bool   // the client sent it again after an answer that it could not know
+	arrived  int    // copies that somebody has
+	returned int    // reports that reached the sender, or Badmail in his stead
+	waiting  int    // still in the queue
 }
 
 func newLedger() *ledger { return &ledger{promised: make(map[string]*account)} }
