@@ -38,10 +38,12 @@ var script = []struct {
 // than the first retry.
 const pause = 15 * time.Second
 
-// run plays the script. told is called when the relay has taken a message, and when all is settled after that.
-func (w *world) run(l *ledger, told func(settled bool)) {
+// run plays the script, with a pause after each deed. before is called before each; told when the relay has taken a
+// message, and when the pause is over.
+func (w *world) run(l *ledger, pause time.Duration, before func(from string), told func(settled bool)) {
 	w.t.Helper()
 	for i, s := range script {
+		before(s.from)
 		text := fmt.Sprintf("From: <f@corp.test>\r\nSubject: part %d\r\n\r\n%s\r\n", i, strings.Repeat("0123456789abcde\r\n", s.size/17))
 		var domains []*trait
 		for _, rcpt := range s.to {
@@ -166,7 +168,7 @@ func crashes(t *testing.T, outcomes int) (instants []instant, ops int) {
 			}
 		}
 		w.mustStart()
-		w.run(l, func(settled bool) {
+		w.run(l, pause, func(string) {}, func(settled bool) {
 			next := instant{promised: map[string]account{}, order: slices.Clone(l.order), over: known.over}
 			for rcpt, a := range l.promised {
 				next.promised[rcpt] = *a

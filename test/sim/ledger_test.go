@@ -45,6 +45,9 @@ func (w *world) submit(l *ledger, from string, to []string, domains []*trait, te
 		accepted, lost, err := w.offer(from, to, text)
 		unsure = unsure || lost
 		if err != nil {
+			if w.heard != nil {
+				w.heard(err)
+			}
 			time.Sleep(10 * time.Minute)
 			continue
 		}

@@ -36,6 +36,7 @@ type world struct {
 	after       func(op vfs.Op, path string)              // each operation of the disk; nil: nothing
 	memory      func() (octets int64, collections uint64) // nil: the real one
 	log         slog.Handler                              // nil: nobody reads it
+	heard       func(error)                               // told why a client that submits was put off; nil: nobody is
 	dns         *dns.Fake
 	seed        uint64
 	svc         *service.Service
