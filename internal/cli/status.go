@@ -127,8 +127,9 @@ func printSpool(s control.SpoolStatus, now time.Time, line func(name, format str
 		spares = fmt.Sprintf(" and %d %s (%s, free a minute after the last mail)", s.Spares, plural(s.Spares, "spare", "spares"), octets(s.SpareOctets))
 	}
 	line("Spool", "%s in %d %s%s, %d damaged %s in quarantine", octets(s.Octets), s.Segments, plural(s.Segments, "segment", "segments"), spares, s.Quarantined, plural(s.Quarantined, "part", "parts"))
-	if s.Lost > 0 || s.Unread > 0 {
-		line("", "%d lost, %d %s could not be read", s.Lost, s.Unread, plural(int(s.Unread), "file", "files"))
+	if s.Lost > 0 || s.Unread > 0 || s.Torn > 0 {
+		line("", "%d lost, %d %s could not be read, %d unfinished %s of files cut off", s.Lost, s.Unread, plural(int(s.Unread), "file", "files"),
+			s.Torn, plural(int(s.Torn), "end", "ends"))
 	}
 	for _, note := range s.Notes {
 		line("Spool trouble", "%s", note)

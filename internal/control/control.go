@@ -157,7 +157,7 @@ func spoolStatus(st spool.Stats) SpoolStatus {
 	n := min(len(st.Notes), maxNotes)
 	return SpoolStatus{
 		Octets: st.Octets, Segments: st.Segments, Spares: st.Spares, SpareOctets: st.SpareSize,
-		Lost: st.Lost, Unread: st.Unread, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
+		Lost: st.Lost, Unread: st.Unread, Torn: st.Torn, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
 		Refused: st.Refused, Refusing: oneLine(st.Refusing), RefusingSince: st.RefusingSince,
 		Error: oneLine(st.LastError), ErrorAt: st.LastErrorAt,
 		Notes: st.Notes[:n], MoreNotes: int64(len(st.Notes)-n) + st.MoreNotes,

@@ -117,6 +117,7 @@ type SpoolStatus struct {
 	Quarantined int   `json:"quarantined"`          // damaged parts in quarantine
 	Lost        int64 `json:"lost"`                 // messages that could not be recovered, since the start
 	Unread      int64 `json:"unread"`               // files that the start could not read
+	Torn        int64 `json:"torn"`                 // ends of files that the start cut off, as never written whole
 	LowSpace    bool  `json:"low_space,omitempty"`  // of the disk: new mail is refused with 452
 	LowMemory   bool  `json:"low_memory,omitempty"` // of messages coming in: likewise
 

@@ -17,6 +17,9 @@ type Server struct {
 	Dir        string // data directory
 	ConfigFile string
 	Options    Options // as completed by Start
+	// Wrap is a command that becomes the server: what follows it is the server's own command. It
+	// must keep the process (exec).
+	Wrap []string
 
 	tb     testing.TB
 	binary string
@@ -132,7 +135,8 @@ func (s *Server) Start() {
 	if fi, err := os.Stat(s.log); err == nil {
 		s.offset = fi.Size()
 	}
-	s.proc = spawn(s.tb, s.log, nil, s.binary, "run", "--config", s.ConfigFile)
+	command := append(slices.Clone(s.Wrap), s.binary, "run", "--config", s.ConfigFile)
+	s.proc = spawn(s.tb, s.log, nil, command[0], command[1:]...)
 	ready := func() bool {
 		if s.proc.Ended() {
 			return true
@@ -171,6 +175,9 @@ func (s *Server) Stop() {
 		s.tb.Fatalf("stopping mailroot: %v\n%s", err, s.Log())
 	}
 }
+
+// Ended reports whether the process has ended.
+func (s *Server) Ended() bool { return s.proc.Ended() }
 
 // Alive fails the test if the server has ended by itself.
 func (s *Server) Alive() {

@@ -4,6 +4,7 @@ import "encoding/json"
 
 // Status is the part of `mailroot status --json` that tests look at.
 type Status struct {
+	Warnings       []string `json:"warnings"`
 	VirtualServers []struct {
 		Queue struct {
 			Messages   int    `json:"messages"`
@@ -14,8 +15,15 @@ type Status struct {
 			Failed     uint64 `json:"failed"`
 		} `json:"queue"`
 		Spool struct {
-			Octets int64  `json:"octets"`
-			Error  string `json:"error"`
+			Octets      int64    `json:"octets"`
+			Error       string   `json:"error"`
+			LowSpace    bool     `json:"low_space"`
+			Refused     int64    `json:"refused"`
+			Refusing    string   `json:"refusing"`
+			Lost        int64    `json:"lost"`
+			Torn        int64    `json:"torn"`
+			Quarantined int      `json:"quarantined"`
+			Notes       []string `json:"notes"`
 		} `json:"spool"`
 	} `json:"virtual_servers"`
 }

@@ -35,15 +35,15 @@ func rounds(t *testing.T) int {
 // TestKill9 loses nothing that was acknowledged, for Drop and for a next hop, and repeats
 // nothing that was recorded as done.
 func TestKill9(t *testing.T) {
-	g := newLedger()
+	g := harness.NewLedger()
 	sink := harness.NewSink(t, harness.SinkOptions{
 		Answer: func(verb, arg string, _ *harness.SinkMessage) string {
-			if verb == "RCPT" && g.putOff(arg) {
+			if verb == "RCPT" && g.PutOff(arg) {
 				return "451 4.7.1 come back later"
 			}
 			return ""
 		},
-		OnMessage: func(m *harness.SinkMessage) { arriveAtSink(t, g, m) },
+		OnMessage: func(m *harness.SinkMessage) { g.ArriveAt(t, m) },
 		Forget:    true,
 	})
 	server := harness.New(t, harness.Options{SmartHost: []string{sink.Route()}})
@@ -52,7 +52,7 @@ func TestKill9(t *testing.T) {
 	start := func() {
 		server.Start()
 		if !killed.IsZero() {
-			g.kill(killed, time.Now())
+			g.Killed(killed, time.Now())
 		}
 	}
 	for round := range n {
@@ -60,7 +60,7 @@ func TestKill9(t *testing.T) {
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
 		for range clients {
-			wg.Go(func() { client(g, server.Addr(), stop) })
+			wg.Go(func() { g.Load(server.Addr(), stop, nil) })
 		}
 		time.Sleep(time.Duration(50+rand.IntN(950)) * time.Millisecond)
 		server.Alive()
@@ -69,16 +69,16 @@ func TestKill9(t *testing.T) {
 		close(stop)
 		wg.Wait()
 		if round%10 == 9 {
-			r := g.report()
-			t.Logf("after %d kills: %d acknowledged, %d arrived, %d duplicates", round+1, r.acked, r.arrived, r.duplicates)
+			r := g.Report()
+			t.Logf("after %d kills: %d acknowledged, %d arrived, %d duplicates", round+1, r.Acked, r.Arrived, r.Duplicates)
 		}
 	}
 
 	start()
 	drained := harness.Within(harness.Patience*4, func() bool {
 		server.Alive()
-		lost, _ := g.missing(false)
-		return lost == 0 && len(server.DropFiles()) >= acknowledgedLocal(g)
+		lost, _ := g.Missing(false)
+		return lost == 0 && len(server.DropFiles()) >= g.AckedLocal()
 	})
 	// What was not acknowledged, and repetitions, may still be on their way.
 	harness.Eventually(t, harness.Patience*2, "the queue is empty", server.Empty)
@@ -87,81 +87,33 @@ func TestKill9(t *testing.T) {
 			t.Errorf("%s has receivers %q", f.Name, f.Receivers)
 			continue
 		}
-		g.arrive(f.Receivers[0], f.Message, f.Written)
+		g.Arrive(f.Receivers[0], f.Message, f.Written)
 	}
 	verdict(t, g, n, drained)
 	server.Stop()
 }
 
-func arriveAtSink(t *testing.T, g *ledger, m *harness.SinkMessage) {
-	n, err := harness.TraceLen(m.Data)
-	if err != nil || len(m.Rcpts) != 1 {
-		t.Errorf("at the sink for %q: %v", m.Rcpts, err)
-		return
-	}
-	g.arrive(m.Rcpts[0], m.Data[n:], m.Time)
-}
-
-func acknowledgedLocal(g *ledger) int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	n := 0
-	for number := range g.acked {
-		if g.sent[number].local {
-			n++
-		}
-	}
-	return n
-}
-
-func verdict(t *testing.T, g *ledger, kills int, drained bool) {
+func verdict(t *testing.T, g *harness.Ledger, kills int, drained bool) {
 	t.Helper()
-	r := g.report()
+	r := g.Report()
 	t.Logf("%d kills: %d letters begun, %d acknowledged, %d arrived, of these %d not acknowledged; %d put off once; "+
-		"%d duplicates, %d of them of letters recorded as done", kills, r.sent, r.acked, r.arrived, r.unasked, r.putOff, r.duplicates, r.settled)
+		"%d duplicates, %d of them of letters recorded as done", kills, r.Sent, r.Acked, r.Arrived, r.Unasked, r.PutOff, r.Duplicates, r.Settled)
 	for _, local := range []bool{true, false} {
-		if lost, one := g.missing(local); lost > 0 {
-			t.Errorf("%d acknowledged letters are lost, for example letter %d to %s", lost, one.number, one.rcpt())
+		if lost, one := g.Missing(local); lost > 0 {
+			t.Errorf("%d acknowledged letters are lost, for example letter %d to %s", lost, one.Number, one.Rcpt())
 		}
 	}
-	for _, d := range g.damaged {
+	for _, d := range g.Damaged() {
 		t.Errorf("damaged: %s", d)
 	}
-	if r.settled > 0 {
-		t.Errorf("%d deliveries were repeated that must have been recorded as done:\n%s", r.settled, strings.Join(r.repeated, "\n"))
+	if r.Settled > 0 {
+		t.Errorf("%d deliveries were repeated that must have been recorded as done:\n%s", r.Settled, strings.Join(r.Repeated, "\n"))
 	}
 	if !drained {
 		t.Error("not everything that was acknowledged has left")
 	}
 	// Each kill must have met a working relay, else the test has proved nothing.
-	if r.acked < kills*clients || r.putOff == 0 {
-		t.Errorf("too little load: %d acknowledged, %d put off", r.acked, r.putOff)
-	}
-}
-
-// client sends letters, several on a connection, until the server dies or it is told to stop.
-func client(g *ledger, addr string, stop <-chan struct{}) {
-	for {
-		c, err := harness.Dial(addr, "client.test")
-		if err != nil {
-			return
-		}
-		for range 1 + rand.IntN(20) {
-			select {
-			case <-stop:
-				c.Close()
-				return
-			default:
-			}
-			l := g.letter()
-			if err := c.Send("sender@client.test", []string{l.rcpt()}, l.text()); err != nil {
-				c.Close()
-				return
-			}
-			g.acknowledge(l)
-		}
-		if c.Quit() != nil {
-			return
-		}
+	if r.Acked < kills*clients || r.PutOff == 0 {
+		t.Errorf("too little load: %d acknowledged, %d put off", r.Acked, r.PutOff)
 	}
 }

@@ -21,12 +21,12 @@ func TestKill9Pickup(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var letters []letter
+	var letters []harness.Letter
 	put := func() {
-		l := letter{number: len(letters), local: true}
+		l := harness.Letter{Number: len(letters), Local: true}
 		letters = append(letters, l)
-		name := fmt.Sprintf("%d.eml", l.number)
-		if err := os.WriteFile(filepath.Join(outside, name), l.text(), 0o644); err != nil {
+		name := fmt.Sprintf("%d.eml", l.Number)
+		if err := os.WriteFile(filepath.Join(outside, name), l.Text(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Rename(filepath.Join(outside, name), filepath.Join(pickup, name)); err != nil {
@@ -54,8 +54,8 @@ func TestKill9Pickup(t *testing.T) {
 		}
 	}
 	for _, l := range letters {
-		if n := got[l.rcpt()]; n != 1 {
-			t.Errorf("letter %d is %d times in Drop", l.number, n)
+		if n := got[l.Rcpt()]; n != 1 {
+			t.Errorf("letter %d is %d times in Drop", l.Number, n)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Join(pickup, ".claimed")); err != nil || len(left) != 1 || left[0].Name() != "lock" {

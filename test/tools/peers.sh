@@ -6,7 +6,7 @@
 # Servers and test messages are Debian packages that are unpacked below .cache/peers and never
 # installed: no service is set up, no user is made, no file outside this folder changes. So are
 # the libraries that they need and this machine lacks. The interpreters and tools (python3, perl,
-# node, curl, openssl, a C compiler for the race detector) are installed by apt where they are
+# node, curl, openssl, strace, a C compiler for the race detector) are installed by apt where they are
 # missing: they start nothing. Without root they are named and the tests that need them are
 # skipped by name. npm packages go below .cache/npm.
 #
@@ -51,6 +51,7 @@ missing_tools() {
 	command -v npm >/dev/null || tools+=(npm)
 	command -v "${CC:-cc}" >/dev/null || tools+=(gcc libc6-dev)
 	[ -e /etc/ssl/certs/ca-certificates.crt ] || tools+=(ca-certificates)
+	command -v strace >/dev/null || tools+=(strace)
 }
 
 testsuite() { $py -c 'import sys; print("libpython%d.%d-testsuite" % sys.version_info[:2])'; }
