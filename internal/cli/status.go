@@ -145,9 +145,9 @@ func printSpool(s control.SpoolStatus, now time.Time, line func(name, format str
 	}
 	switch {
 	case s.Refusing != "":
-		line("Refusing mail", "for %s, %d messages since the start: %s", ago(s.RefusingSince, now), s.Refused, s.Refusing)
+		line("Refusing mail", "for %s, %d %s since the start: %s", ago(s.RefusingSince, now), s.Refused, plural(int(s.Refused), "message", "messages"), s.Refusing)
 	case s.Refused > 0:
-		line("", "%d messages were refused for trouble of the spool; mail is taken again", s.Refused)
+		line("", "%d %s refused for trouble of the spool; mail is taken again", s.Refused, plural(int(s.Refused), "message was", "messages were"))
 	}
 	if s.Error != "" {
 		line("Spool error", "%s ago: %s", ago(s.ErrorAt, now), s.Error)

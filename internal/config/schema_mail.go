@@ -49,7 +49,7 @@ func queueBlock() Block {
 				Help: "Free space of the queue's disk; mail is taken again when there is a quarter more. Half of it is kept for reports."},
 			{Name: "min_free_files", Kind: KindInt, Default: `1000`, Min: 1, Max: maxCount, Zero: "off",
 				Help: "Files (inodes) that can still be made on that disk, likewise. Windows has no such limit."},
-			{Name: "memory", Kind: KindSize, Default: `"128MB"`, Min: 1 << 20, Max: maxSize,
+			{Name: "memory", Kind: KindSize, Default: `"128MB"`, Follows: "at most a quarter of memory_limit", Min: 1 << 20, Max: maxSize,
 				Help: "Memory of all messages that are coming in together; at seven eighths none begins until it is half."},
 		},
 	}

@@ -80,7 +80,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	}
 	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
-	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(c), Refusing: v.noteSpool})
+	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool})
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 		v.plan.Store(old)
 		return err
 	}
-	v.local.SetLimits(spoolLimits(c))
+	v.local.SetLimits(spoolLimits(cfg, c, v.shed.limit()))
 	v.queue.Apply(v.queueSettings(c))
 	v.drop.begin(old.cfg.Drop.Quota, c.Drop.Quota)
 	v.pickup.Apply(pickupSettings(c))

@@ -151,18 +151,26 @@ func (s *Service) fingerprints() []string {
 
 func (s *Service) apply(cfg *config.Config) ([]config.Change, error) {
 	changes := s.pending(cfg)
+	s.shed.gauge.SetLimit(cfg.MemoryLimit)
+	if err := s.applyServers(cfg); err != nil {
+		s.shed.gauge.SetLimit(s.cfg.MemoryLimit)
+		return nil, err
+	}
+	s.cfg = cfg
+	return changes, nil
+}
+
+func (s *Service) applyServers(cfg *config.Config) error {
 	for _, v := range s.servers {
 		c := cfg.Server(v.name)
 		if c == nil {
-			return nil, fmt.Errorf("virtual server %q is no longer in the file: a restart is needed to remove it", v.name)
+			return fmt.Errorf("virtual server %q is no longer in the file: a restart is needed to remove it", v.name)
 		}
 		if err := v.apply(cfg, keepFixed(v.plan.Load().cfg, c)); err != nil {
-			return nil, fmt.Errorf("virtual server %q: %w", v.name, err)
+			return fmt.Errorf("virtual server %q: %w", v.name, err)
 		}
 	}
-	s.shed.gauge.SetLimit(cfg.MemoryLimit)
-	s.cfg = cfg
-	return changes, nil
+	return nil
 }
 
 // keepFixed returns the new configuration with the folders of the old one, which only a restart

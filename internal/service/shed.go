@@ -30,6 +30,9 @@ func (s *shed) mail() error {
 	return errMemory
 }
 
+// limit returns what the process may use, in octets; 0: there is no limit.
+func (s *shed) limit() int64 { return s.gauge.State().Limit }
+
 // short reports that no connection is taken.
 func (s *shed) short() bool { return s.gauge.Level() >= pressure.Dire }
 

@@ -106,9 +106,13 @@ func sessionOptions(c *config.VirtualServer, b *config.Binding, fqdn string) ses
 	return o
 }
 
-// spoolLimits are those of the queue block; 0 is "all may be used" in the schema.
-func spoolLimits(c *config.VirtualServer) spoollog.Limits {
+// spoolLimits are those of the queue block; 0 is "all may be used" in the schema. memory is what the process may use, 0 if
+// that has no limit: messages fill faster than anybody looks at the memory of the process.
+func spoolLimits(cfg *config.Config, c *config.VirtualServer, memory int64) spoollog.Limits {
 	l := spoollog.Limits{Memory: c.Queue.Memory, MinFree: c.Queue.MinFreeSpace, MinInodes: c.Queue.MinFreeFiles}
+	if memory > 0 && !cfg.Sets(c.Path("queue.memory")) {
+		l.Memory = min(l.Memory, max(memory/4, 1<<20))
+	}
 	if l.MinFree == 0 {
 		l.MinFree = -1
 	}

@@ -32,6 +32,7 @@ type Options struct {
 
 	// Protocol, Delivery, Connections, Messages and Server are further lines for these blocks.
 	Protocol, Delivery, Connections, Messages, Server string
+	Top                                               string // further lines of the file itself
 }
 
 // Domain is a domain block.
@@ -53,7 +54,7 @@ func (o *Options) render(dir string) string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	p("version = 1")
-	p("data_directory = %q", dir)
+	p("data_directory = %q\n%s", dir, o.Top)
 	p("dns {\n  servers = [%q]\n  timeout = \"1s\"\n}", o.DNS)
 	p("control {\n  socket = %q\n}", filepath.Join(dir, "control"))
 	p(`virtual_server "default" {`)

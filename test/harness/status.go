@@ -4,7 +4,13 @@ import "encoding/json"
 
 // Status is the part of `mailroot status --json` that tests look at.
 type Status struct {
-	Warnings       []string `json:"warnings"`
+	Warnings []string `json:"warnings"`
+	Memory   struct {
+		Used     int64  `json:"used"`
+		Limit    int64  `json:"limit"`
+		Refusing string `json:"refusing"`
+		Refused  uint64 `json:"refused"`
+	} `json:"memory"`
 	VirtualServers []struct {
 		Queue struct {
 			Messages   int    `json:"messages"`

@@ -22,9 +22,9 @@ version = 1
 # needs a restart.)
 data_directory = "."
 
-# Memory that the process may use. From four fifths of it on new mail is refused (452 4.3.1), from
-# nine tenths on new connections too (421 4.3.2). Follows with auto GOMEMLIMIT, else nine tenths of
-# what the control group (container, systemd unit) or the machine has.
+# Memory that the process may use; `auto`: GOMEMLIMIT, else nine tenths of what the control group
+# (container, systemd unit) or the machine has. From four fifths of it on new mail is refused (452
+# 4.3.1), from nine tenths on new connections too (421 4.3.2).
 #memory_limit = "auto"
 
 # Whom to ask for names.
@@ -158,7 +158,7 @@ virtual_server "default" {
     # Files (inodes) that can still be made on that disk, likewise. Windows has no such limit.
     #min_free_files = 1000
     # Memory of all messages that are coming in together; at seven eighths none begins until it is
-    # half.
+    # half. Follows at most a quarter of memory_limit.
     #memory = "128MB"
   }
 
