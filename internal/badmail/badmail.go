@@ -108,16 +108,13 @@ func write(ctx context.Context, fsys vfs.FS, dir string, e *Entry) (name string,
 	return w.name, e.Env.Content.Size + int64(len(bdp)) + int64(len(bdr)), nil
 }
 
-// makeDir makes dir, for good, if it is not there.
+// makeDir makes dir, for good, if it is not there. Who has made it may have died before it was for good, so that is
+// seen to each time.
 func makeDir(fsys vfs.FS, dir string) error {
-	_, err := fsys.Stat(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	if err := fsys.MkdirAll(dir); err != nil {
 		return err
 	}
-	return fsys.SyncDir(filepath.Dir(dir))
+	return vfs.SyncParents(fsys, dir)
 }
 
 // writer writes one entry.

@@ -95,6 +95,7 @@ type Drop struct {
 type Deliverer struct {
 	o      Options
 	tls    *tls.Config
+	drop   vfs.Folder
 	broken brokenTLS
 	conns  atomic.Uint64
 }
@@ -120,6 +121,7 @@ func New(o Options) *Deliverer {
 	if d.o.Drop.FS == nil {
 		d.o.Drop.FS = vfs.OS{}
 	}
+	d.drop.FS, d.drop.Dir = d.o.Drop.FS, d.o.Drop.Dir
 	if d.o.ConnID == nil {
 		d.o.ConnID = func() uint64 { return d.conns.Add(1) }
 	}

@@ -89,7 +89,7 @@ func (r *dropRun) settle() {
 func (r *dropRun) sync() error {
 	for _, h := range r.held {
 		if h.results[0].Outcome == mail.Delivered {
-			return r.d.o.Drop.FS.SyncDir(r.d.o.Drop.Dir)
+			return r.d.drop.Sync()
 		}
 	}
 	return nil

@@ -77,10 +77,7 @@ func (r *dropRun) create(temp string) (vfs.File, error) {
 			return nil, err
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		if err := drop.FS.MkdirAll(filepath.Dir(temp)); err != nil {
-			return nil, err
-		}
-		if err := drop.FS.SyncDir(filepath.Dir(drop.Dir)); err != nil {
+		if err := r.d.drop.Make(partial); err != nil {
 			return nil, err
 		}
 	default:

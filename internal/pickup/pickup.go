@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -146,7 +147,8 @@ type Pickup struct {
 	scanner scanner // of the goroutine that scans
 	// lock is held on lockName, nil before. It belongs to whoever calls Lock, Recover and Stop, and to the
 	// goroutine that scans between the last two.
-	lock io.Closer
+	lock  io.Closer
+	named bool // the names of the folders are durable; belongs to the same
 
 	mu   sync.Mutex
 	busy map[string]struct{} // paths that a worker has or is about to get
@@ -253,14 +255,22 @@ func (p *Pickup) folders() error {
 	replaced := false
 	for _, dir := range []string{p.o.Dir, p.claimed} {
 		made, err := p.o.Files.MakeFolder(dir, dir == p.o.Dir)
-		if err == nil && made {
-			err = p.o.Files.SyncDir(filepath.Dir(dir))
+		if made {
+			p.named = false
 		}
 		if err != nil {
 			return err
 		}
 		replaced = made
+		if p.named {
+			continue
+		}
+		// Also if it was there: who made it may have died before this. What we may not open we have not made.
+		if err := p.o.Files.SyncDir(filepath.Dir(dir)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 	}
+	p.named = true
 	if p.lock != nil && !replaced {
 		return nil
 	}

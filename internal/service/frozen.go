@@ -154,19 +154,10 @@ func replaceFile(fsys vfs.FS, path string, b []byte) error {
 
 // makeDir makes a folder whose name is durable, and those of its parents.
 func makeDir(fsys vfs.FS, dir string) error {
-	if info, err := fsys.Stat(dir); err == nil && info.IsDir {
-		return nil
-	}
 	if err := fsys.MkdirAll(dir); err != nil {
 		return err
 	}
-	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
-		// What we may not open we have not made.
-		if err := fsys.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-	}
-	return nil
+	return vfs.SyncParents(fsys, dir)
 }
 
 // queueFreezes are the freezes as the queue knows them.

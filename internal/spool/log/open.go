@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -65,14 +64,7 @@ func (s *Store) makeDir() error {
 			return err
 		}
 	}
-	dir := filepath.Clean(s.o.Dir)
-	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
-		// What we may not open we have not made.
-		if err := s.fs.SyncDir(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
-			return err
-		}
-	}
-	return nil
+	return vfs.SyncParents(s.fs, s.o.Dir)
 }
 
 // checkFormat reads the version of the folder, and writes it if it is missing or damaged.

@@ -17,12 +17,10 @@ import (
 // quarantineDir makes the folder and returns its path.
 func (s *Store) quarantineDir() (string, error) {
 	dir := s.path(quarantineName)
-	if info, err := s.fs.Stat(dir); err == nil && info.IsDir {
-		return dir, nil
-	}
 	if err := s.fs.MkdirAll(dir); err != nil {
 		return "", err
 	}
+	// Also if it was there: who made it may have died before this.
 	return dir, s.fs.SyncDir(s.o.Dir)
 }
 
