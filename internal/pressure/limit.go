@@ -5,10 +5,8 @@ import (
 	"math"
 	"os"
 	"path"
-	"runtime/debug"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // systemPart is the part of a hard limit, in per cent, that the process may use; the rest is for what the runtime does
@@ -19,7 +17,7 @@ const systemPart = 90
 // tenths of the limit of its control group (a container, a systemd unit with MemoryMax) or of the memory of the machine,
 // whichever is less; 0 if nothing is known.
 func System() int64 {
-	if n := environment(); n < math.MaxInt64 {
+	if n := parseLimit(os.Getenv("GOMEMLIMIT")); n > 0 {
 		return n
 	}
 	n := machine()
@@ -29,13 +27,25 @@ func System() int64 {
 	return n / 100 * systemPart
 }
 
-// environment returns GOMEMLIMIT as the runtime has read it, before anybody else sets the limit.
-var environment = sync.OnceValue(func() int64 {
-	if v := os.Getenv("GOMEMLIMIT"); v == "" || v == "off" {
-		return math.MaxInt64
+// parseLimit reads what GOMEMLIMIT may be, as the runtime does: a number of octets, with B, KiB, MiB, GiB or TiB behind
+// it or nothing; 0 for "off" and for what is no limit.
+func parseLimit(text string) int64 {
+	unit := int64(1)
+	if t, ok := strings.CutSuffix(text, "B"); ok {
+		text = t
+		for i, prefix := range []string{"Ki", "Mi", "Gi", "Ti"} {
+			if t, ok := strings.CutSuffix(text, prefix); ok {
+				text, unit = t, 1<<(10*(i+1))
+				break
+			}
+		}
 	}
-	return debug.SetMemoryLimit(-1)
-})
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 || n > math.MaxInt64/unit {
+		return 0
+	}
+	return n * unit
+}
 
 // group returns the limit of the control group that the process is in, or of one above it: the least; 0 if there is
 // none. root is the file system.

@@ -170,3 +170,22 @@ func TestGroup(t *testing.T) {
 		}
 	}
 }
+
+func TestParseLimit(t *testing.T) {
+	for text, want := range map[string]int64{
+		"": 0, "off": 0, "0": 0, "-5": 0, "1.5GiB": 0, "12 MiB": 0, "9MB": 0, "MiB": 0, "B": 0, "99999999999TiB": 0, "9223372036854775808": 0,
+		"1000": 1000, "7B": 7, "2KiB": 2 << 10, "512MiB": 512 << 20, "3GiB": 3 << 30, "1TiB": 1 << 40,
+	} {
+		if got := parseLimit(text); got != want {
+			t.Errorf("%q: %d, want %d", text, got, want)
+		}
+	}
+	t.Setenv("GOMEMLIMIT", "100MiB")
+	if got := System(); got != 100<<20 {
+		t.Errorf("with GOMEMLIMIT: %d", got)
+	}
+	t.Setenv("GOMEMLIMIT", "off")
+	if got := System(); got < 100<<20 && got != 0 {
+		t.Errorf("of this machine: %d", got)
+	}
+}
