@@ -255,7 +255,7 @@ func (s *Scanner) pass(p []byte) {
 	if p[0] == '.' && before == '\n' {
 		s.dotLines++
 	}
-	s.dotLines += int64(bytes.Count(p, lfDot))
+	s.dotLines += dotLines(p)
 	if s.binary {
 		s.cr += int64(bytes.Count(p, crlf[:1]))
 		s.lf += int64(bytes.Count(p, crlf[1:]))
@@ -270,6 +270,15 @@ func (s *Scanner) pass(p []byte) {
 	} else {
 		s.last = [2]byte{s.last[1], p[0]}
 	}
+}
+
+// dotLines counts the dots that follow an LF. Encoded bodies have none at all, and counting one octet is
+// many times faster than counting two.
+func dotLines(p []byte) int64 {
+	if bytes.IndexByte(p, '.') < 0 {
+		return 0
+	}
+	return int64(bytes.Count(p, lfDot))
 }
 
 // isASCII reports whether no octet of p is above 127.

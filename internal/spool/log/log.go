@@ -62,7 +62,8 @@ type Options struct {
 
 	SegmentSize int64 // octets after which a segment is closed; 0: 64 MB; at most 1 GB
 	// SmallMessage is the size up to which a message is kept in memory until its commit; a larger
-	// one goes into a file of its own as it comes in. 0: 256 KB.
+	// one goes into a file of its own as it comes in. Over 256 KB it does so too when messages under way
+	// take up more than a quarter of the memory. 0: 2 MB.
 	SmallMessage int
 	// Limits are those at the opening; see SetLimits.
 	Limits
@@ -88,7 +89,7 @@ func (o Options) withDefaults() Options {
 	}
 	setDefault(&o.SegmentSize, 64<<20)
 	o.SegmentSize = min(o.SegmentSize, 1<<30)
-	setDefault(&o.SmallMessage, 256<<10)
+	setDefault(&o.SmallMessage, 2<<20)
 	setDefault(&o.SyncInterval, time.Second)
 	setDefault(&o.CheckpointSize, 16<<20)
 	setDefault(&o.MaxOpenFiles, 256)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -438,25 +437,6 @@ func TestNames(t *testing.T) {
 	}
 	if id, ok := parseBodyName(bodyName(1<<63 + 5)); !ok || id != 1<<63+5 {
 		t.Error("the name of a message file")
-	}
-}
-
-// TestBodyFile checks that a body on real files says where it is, for sendfile.
-func TestBodyFile(t *testing.T) {
-	w := &world{t: t, s: mustOpen(t, Options{Dir: t.TempDir()}), l: ledger{msgs: map[mail.QueueID]*known{}}}
-	defer w.s.Close()
-	for _, size := range []int{1000, 400_000} {
-		id := w.put(size, 1)
-		b, err := w.s.Body(context.Background(), id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, off := b.(interface{ File() (*os.File, int64) }).File()
-		got := make([]byte, size)
-		if _, err := f.ReadAt(got, off); err != nil || !bytes.Equal(got, w.l.msgs[id].body) {
-			t.Errorf("%d octets at %d of %s: %v", size, off, f.Name(), err)
-		}
-		b.Close()
 	}
 }
 

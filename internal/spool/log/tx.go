@@ -123,7 +123,7 @@ func (t *tx) Write(p []byte) (int, error) {
 	case t.err != nil:
 		return 0, t.err
 	}
-	if t.f == nil && t.size+int64(len(p)) > int64(t.s.o.SmallMessage) {
+	if t.f == nil && t.needsFile(len(p)) {
 		if t.err = t.makeFile(); t.err != nil {
 			return 0, t.s.refused(t.err)
 		}
@@ -141,6 +141,18 @@ func (t *tx) Write(p []byte) (int, error) {
 		return n, t.s.refused(t.err)
 	}
 	return n, nil
+}
+
+// alwaysBuffered is the size up to which memory is lent to any message, in octets.
+const alwaysBuffered = 256 << 10
+
+// needsFile reports whether the message is too large for memory with n octets more. What stays in memory
+// costs one write into a segment, most often over octets that are on the disk already, and shares its sync; a
+// file costs three syncs and all that the file system does for a new file. So memory is used for medium
+// messages too, while there is plenty.
+func (t *tx) needsFile(n int) bool {
+	size := t.size + int64(n)
+	return size > int64(t.s.o.SmallMessage) || size > alwaysBuffered && t.s.inFlight.Load() > t.s.limits.Load().Memory/4
 }
 
 // buffer keeps p in chunks and returns what it could not keep.
