@@ -17,9 +17,15 @@ var build struct {
 }
 
 // Main runs the tests of a package and then removes the binary that they built. Every package
-// that calls Start has a TestMain that calls Main.
-func Main(m *testing.M) {
+// that calls Start has a TestMain that calls Main. after is called when all tests have run;
+// false is a failure.
+func Main(m *testing.M, after ...func() bool) {
 	code := m.Run()
+	for _, f := range after {
+		if !f() && code == 0 {
+			code = 1
+		}
+	}
 	if build.path != "" {
 		os.RemoveAll(filepath.Dir(build.path))
 	}

@@ -128,10 +128,20 @@ func SMTPSource(tb testing.TB, args ...string) (string, error) {
 	return Run(tb, libraryEnv(tb), "", peerBinary(tb, "postfix", "/usr/sbin/smtp-source"), args...)
 }
 
+// SMTPSourceCommand is SMTPSource for a caller that runs the program itself.
+func SMTPSourceCommand(tb testing.TB, args ...string) *exec.Cmd {
+	tb.Helper()
+	cmd := exec.Command(peerBinary(tb, "postfix", "/usr/sbin/smtp-source"), args...)
+	cmd.Env = append(os.Environ(), libraryEnv(tb)...)
+	ownGroup(cmd)
+	return cmd
+}
+
 // SMTPSink is a running smtp-sink of the Postfix package, which writes each message to a file.
 type SMTPSink struct {
 	Port int
 	dir  string
+	proc *Process
 }
 
 // StartSMTPSink starts smtp-sink with further options, for example "-r", "RCPT".
@@ -148,7 +158,7 @@ func StartSMTPSink(tb testing.TB, options ...string) *SMTPSink {
 		args = append(args, "-u", "nobody")
 	}
 	args = append(append(args, options...), Loopback(s.Port), "100")
-	spawn(tb, filepath.Join(dir, "smtp-sink.log"), libraryEnv(tb), path, args...)
+	s.proc = spawn(tb, filepath.Join(dir, "smtp-sink.log"), libraryEnv(tb), path, args...)
 	Eventually(tb, Patience, "smtp-sink answers", func() bool { return Answers(Loopback(s.Port)) })
 	return s
 }
@@ -156,16 +166,28 @@ func StartSMTPSink(tb testing.TB, options ...string) *SMTPSink {
 // StartCountingSink starts an smtp-sink that keeps no message: the cheapest next hop there is.
 func StartCountingSink(tb testing.TB) *SMTPSink {
 	tb.Helper()
+	return StartCountingSinkAt(tb, FreePort(tb))
+}
+
+// StartCountingSinkAt is StartCountingSink on a port of the caller's.
+func StartCountingSinkAt(tb testing.TB, port int) *SMTPSink {
+	tb.Helper()
 	path := peerBinary(tb, "postfix", "/usr/sbin/smtp-sink")
-	s := &SMTPSink{Port: FreePort(tb), dir: Dir(tb)}
+	s := &SMTPSink{Port: port, dir: Dir(tb)}
 	args := []string{"-c", "-m", "4000"}
 	if os.Geteuid() == 0 {
 		args = append(args, "-u", "nobody")
 	}
-	spawn(tb, filepath.Join(s.dir, "smtp-sink.log"), libraryEnv(tb), path, append(args, Loopback(s.Port), "1000")...)
+	s.proc = spawn(tb, filepath.Join(s.dir, "smtp-sink.log"), libraryEnv(tb), path, append(args, Loopback(s.Port), "1000")...)
 	Eventually(tb, Patience, "smtp-sink answers", func() bool { return Answers(Loopback(s.Port)) })
 	return s
 }
+
+// PID returns the process id.
+func (s *SMTPSink) PID() int { return s.proc.PID() }
+
+// Stop ends the sink.
+func (s *SMTPSink) Stop() { s.proc.End() }
 
 // Count returns how many messages a counting sink has taken.
 func (s *SMTPSink) Count() int {

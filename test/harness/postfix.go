@@ -19,6 +19,7 @@ type PostfixOptions struct {
 	Next string       // "[127.0.0.1]:port": relay everything there
 	Cert *Certificate // STARTTLS is offered
 	Main []string     // further lines for main.cf, "key = value"
+	Wrap []string     // a command that runs it, for example strace with its arguments
 }
 
 // Postfix is a running Postfix with queue, configuration and log of its own. Mail for
@@ -45,7 +46,8 @@ func StartPostfix(tb testing.TB, o PostfixOptions) *Postfix {
 		tb.Fatal(err)
 	}
 	env := append(libraryEnv(tb), "MAIL_CONFIG="+filepath.Join(p.dir, "etc"))
-	p.proc = spawn(tb, filepath.Join(p.dir, "master.log"), env, master, "-s", "-c", filepath.Join(p.dir, "etc"))
+	command := append(slices.Clone(o.Wrap), master, "-s", "-c", filepath.Join(p.dir, "etc"))
+	p.proc = spawn(tb, filepath.Join(p.dir, "master.log"), env, command[0], command[1:]...)
 	tb.Cleanup(func() {
 		if tb.Failed() {
 			tb.Logf("--- end of Postfix's log\n%s", tail(filepath.Join(p.dir, "maillog"), 6000))
@@ -224,6 +226,13 @@ func (p *Postfix) PID() int { return p.proc.PID() }
 func (p *Postfix) Log() string {
 	b, _ := os.ReadFile(filepath.Join(p.dir, "maillog"))
 	return string(b)
+}
+
+// Flush makes Postfix try all deferred mail at once, as `postfix flush` does.
+func (p *Postfix) Flush(tb testing.TB) {
+	tb.Helper()
+	queue := peerBinary(tb, "postfix", "/usr/sbin/postqueue")
+	MustRun(tb, append(libraryEnv(tb), "MAIL_CONFIG="+filepath.Join(p.dir, "etc")), "", queue, "-c", filepath.Join(p.dir, "etc"), "-f")
 }
 
 // Mails returns the delivered messages. Postfix puts Return-Path, X-Original-To, Delivered-To and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,12 +120,11 @@ func (p *Process) Log() string {
 }
 
 func tail(file string, n int) []byte {
-	b, err := os.ReadFile(file)
+	b, cut, err := lastOctets(file, n)
 	if err != nil {
 		return []byte(err.Error())
 	}
-	if len(b) > n {
-		b = b[len(b)-n:]
+	if cut {
 		if i := bytes.IndexByte(b, '\n'); i >= 0 {
 			b = b[i+1:]
 		}
@@ -159,4 +159,20 @@ func MustRun(tb testing.TB, env []string, input, name string, args ...string) st
 		tb.Fatalf("%s %q: %v\n%s", name, args, err, out)
 	}
 	return out
+}
+
+// lastOctets returns the last n octets of a file, and whether that is not all of it.
+func lastOctets(file string, n int) (b []byte, cut bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, false, err
+	}
+	skip := max(info.Size()-int64(n), 0)
+	b, err = io.ReadAll(io.NewSectionReader(f, skip, info.Size()-skip))
+	return b, skip > 0, err
 }
