@@ -34,11 +34,12 @@ virtual_server "default" {
     tls = "starttls"
   }
   connections {
-    inbound_limit = ${BENCH_PROCLIMIT:-1000}
+    inbound_limit = ${BENCH_PROCLIMIT:-5000}
   }
   messages {
-    max_size         = "50MB"
-    max_session_size = "50MB"
+    max_size           = "50MB"
+    max_session_size   = "50MB"
+    max_per_connection = "unlimited"
   }
   delivery {
     smart_host = ["[127.0.0.1]:$sink"]
