@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ChangeKind says how a setting or block differs between two configurations.
@@ -11,7 +12,7 @@ type ChangeKind string
 // The kinds of Change.
 const (
 	Added   ChangeKind = "added"   // a block, with the settings in it that are not default
-	Removed ChangeKind = "removed" // a block
+	Removed ChangeKind = "removed" // a block, or a setting that its block has no place for any more
 	Changed ChangeKind = "changed" // a setting
 )
 
@@ -44,9 +45,12 @@ func Diff(old, new *Config) []Change {
 		}
 	}
 	for _, path := range before.order {
-		if o := before.entries[path]; o.isBlock && after.entries[path] == nil {
-			changes = append(changes, Change{Path: path, Kind: Removed, Restart: o.restart})
+		o, kept := before.entries[path], after.entries[path] != nil
+		// A setting that goes with its block is not told apart, nor one that nobody has set.
+		if block := path[:max(0, strings.LastIndexByte(path, '.'))]; kept || !o.isBlock && (o.isDefault || after.entries[block] == nil) {
+			continue
 		}
+		changes = append(changes, Change{Path: path, Kind: Removed, Old: o.shown, Restart: o.restart})
 	}
 	return changes
 }
@@ -100,6 +104,8 @@ func WriteDiff(w io.Writer, changes []Change) error {
 	for _, c := range changes {
 		line := ""
 		switch {
+		case c.Kind == Removed && c.Old != "":
+			line = "- " + c.Path + "  (was " + c.Old + ")"
 		case c.Kind == Removed:
 			line = "- " + c.Path
 		case c.Kind == Added && c.New == "":
