@@ -80,7 +80,17 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	}
 	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
-	store, err := spoollog.Open(spoollog.Options{Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool})
+	made := make(chan struct{})
+	store, err := spoollog.Open(spoollog.Options{
+		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool,
+		Aside: func(id mail.QueueID, recipients int) {
+			select {
+			case <-made:
+				v.setAside(id, recipients)
+			default: // no queue has the message yet
+			}
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +112,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	})
 	v.adopted.dir = filepath.Join(cfg.DataDirectory, c.Name)
 	v.adopted.ledger = openLedger(v.fs, filepath.Join(v.adopted.dir, ledgerName))
+	close(made)
 	v.freezes = openFreezes(v.fs, filepath.Join(cfg.DataDirectory, c.Name, "frozen.json"))
 	v.queue.SetFrozen(queueFreezes(v.Frozen()))
 	p, err := v.newPlan(cfg, c)
@@ -127,6 +138,15 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		return nil, errors.Join(err, v.discard())
 	}
 	return v, nil
+}
+
+// setAside takes a message out of the queue that the spool has put into quarantine. What is in flight comes back first.
+func (v *Server) setAside(id mail.QueueID, recipients int) {
+	changes := make([]mail.Change, recipients)
+	for i := range changes {
+		changes[i] = mail.Change{ID: id, Rcpt: i, Kind: mail.ChangeDone}
+	}
+	v.queue.Changed(changes)
 }
 
 // discard undoes openServer.

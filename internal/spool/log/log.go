@@ -79,6 +79,10 @@ type Options struct {
 	// MaxOpenFiles limits how many closed segments stay open for reading. 0: 256.
 	MaxOpenFiles int
 
+	// Aside, if set, is told of each message that turned out to be damaged while the store was open, after it has left
+	// the spool: its number of recipients too. It may call the store.
+	Aside func(id mail.QueueID, recipients int)
+
 	indexFew  int // a closed segment with fewer messages gets no index; 0: 64
 	indexTail int // how many messages of a segment may stay without a description; 0: 2,048
 }

@@ -157,7 +157,11 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 	s.setAside(m.id, name)
 	s.forget(m.id)
 	s.mu.Unlock()
-	return s.reportGone(m)
+	err = s.reportGone(m)
+	if s.o.Aside != nil {
+		s.o.Aside(m.id, int(m.n))
+	}
+	return err
 }
 
 // maxAside bounds the messages of which is remembered where they are in quarantine.

@@ -278,7 +278,13 @@ func TestP2DamagedMessageIsNamed(t *testing.T) {
 			flip(t, mem, filepath.Join("queue", name), headerSize+headerSize+20)
 		}
 	}
-	s, err := Open(Options{Dir: "queue", FS: mem})
+	var told []mail.QueueID
+	s, err := Open(Options{Dir: "queue", FS: mem, Aside: func(id mail.QueueID, n int) {
+		if n != 1 {
+			t.Errorf("%d recipients", n)
+		}
+		told = append(told, id)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,6 +301,9 @@ func TestP2DamagedMessageIsNamed(t *testing.T) {
 		if notes := s.Stats().Notes; len(notes) != 1 || !strings.HasSuffix(notes[0], "now quarantine/"+name) {
 			t.Errorf("notes %q", notes)
 		}
+	}
+	if len(told) != 1 || told[0] != id {
+		t.Errorf("told of %v, want %v once", told, id)
 	}
 }
 
