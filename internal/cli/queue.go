@@ -134,7 +134,7 @@ func (c *queueShow) Run(e *env) error {
 	rows := make([][]string, len(m.Deliveries))
 	for i, d := range m.Deliveries {
 		due := "-"
-		if d.Status == "deferred" || d.Status == "queued" {
+		if d.Status == "deferred" {
 			due = until(d.Due, now)
 		}
 		rows[i] = []string{d.Address, d.Status, strconv.Itoa(d.Attempts), due, d.NextHop, d.Reason}

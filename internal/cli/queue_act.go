@@ -17,7 +17,7 @@ type filters struct {
 	Sender    string `placeholder:"TEXT" help:"Sender contains TEXT; <> is the null sender. In each TEXT a * stands for anything, and then it is the whole."`
 	Recipient string `placeholder:"TEXT" help:"A waiting recipient contains TEXT."`
 	Domain    string `placeholder:"NAME" help:"A waiting recipient is in the domain NAME."`
-	Status    string `placeholder:"STATUS" help:"queued, deferred, held, ready, frozen, in-flight or failing."`
+	Status    string `placeholder:"STATUS" help:"waiting, ready, in-flight, deferred, held, frozen or failing."`
 	NextHop   string `placeholder:"HOP" help:"The next hop, as status and queue show write it."`
 	Client    string `placeholder:"TEXT" help:"The client's address or confirmed name contains TEXT."`
 	Account   string `placeholder:"TEXT" help:"Authenticated as an account that contains TEXT."`

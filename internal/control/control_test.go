@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/service"
+	"github.com/mailroot/mailroot/internal/spool"
 )
 
 var (
@@ -195,5 +197,30 @@ func TestReloadRefusesABadFileAndKeepsWhatIs(t *testing.T) {
 	s, err := c.Status(t.Context(), viewer)
 	if err != nil || s.VirtualServers[0].FQDN != "other.test" {
 		t.Errorf("status after the reload: %+v, %v", s, err)
+	}
+}
+
+// One set of words: each status that a list can show chooses what it is shown of, and each state has its word.
+func TestStatusesAreOneSetOfWords(t *testing.T) {
+	c, _ := start(t, "")
+	for _, text := range []string{"waiting", "ready", "in flight", "in-flight", "deferred", "held", "frozen", "failing"} {
+		q := QueueQuery{Selection: Selection{Status: text}}
+		if _, err := c.QueueList(t.Context(), viewer, q); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for s := queue.Ready; s.String() != "unknown"; s++ {
+		e := QueueEntry{Status: "not seen"}
+		e.see([]queue.Place{{State: s}})
+		if e.Status != s.String() {
+			t.Errorf("list writes %q of what is %v", e.Status, s)
+		}
+		var w chosen
+		if err := w.status(e.Status); err != nil || !w.byQueue || w.place.State != s {
+			t.Errorf("--status %s: %+v, %v", e.Status, w, err)
+		}
+	}
+	if got := messageStatus(map[spool.State]int{spool.Waiting: 1}); got != spool.Waiting.String() || got != statusWaiting {
+		t.Errorf("what the queue does not have yet is %q", got)
 	}
 }

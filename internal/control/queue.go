@@ -50,7 +50,7 @@ func (c *Control) QueueList(ctx context.Context, a Actor, q QueueQuery) (QueuePa
 	v := c.server()
 	var next spool.Cursor
 	query, before := want.query, cursor
-	var only pick
+	only := want.unreadBy(v.Queue())
 	if want.byQueue {
 		refs, more := v.Queue().Select(want.place, cursor, limit)
 		query, only = want.of(refs)
@@ -68,7 +68,11 @@ func (c *Control) QueueList(ctx context.Context, a Actor, q QueueQuery) (QueuePa
 	page := QueuePage{Messages: make([]QueueEntry, 0, len(entries)), Next: cursorText(next)}
 	for i := range entries {
 		if len(matching(&query, only, &entries[i])) > 0 {
-			page.Messages = append(page.Messages, c.queueEntry(&entries[i]))
+			m := c.queueEntry(&entries[i])
+			if want.place.State != 0 { // the word for what was asked for, whatever else the message has
+				m.Status = want.place.State.String()
+			}
+			page.Messages = append(page.Messages, m)
 		}
 	}
 	return page, nil
@@ -99,7 +103,7 @@ func (e *QueueEntry) see(places []queue.Place) {
 		}
 	}
 	e.NextHops = len(hops)
-	for _, s := range [...]queue.Waiting{queue.Deferred, queue.Failing, queue.Frozen, queue.Held, queue.InFlight} {
+	for _, s := range [...]queue.Waiting{queue.Deferred, queue.Failing, queue.Frozen, queue.Held, queue.InFlight, queue.Ready} {
 		if states[s] > 0 {
 			e.Status = s.String()
 			return
@@ -137,7 +141,7 @@ func messageStatus(states map[spool.State]int) string {
 	case states[spool.Deferred] > 0:
 		return "deferred"
 	case states[spool.Waiting] > 0:
-		return "queued"
+		return statusWaiting
 	case states[spool.Held] > 0:
 		return "held"
 	}

@@ -30,7 +30,7 @@ type Selection struct {
 	Sender    string   `json:"sender,omitempty"`
 	Recipient string   `json:"recipient,omitempty"`
 	Domain    string   `json:"domain,omitempty"`   // of a recipient
-	Status    string   `json:"status,omitempty"`   // queued, deferred, held, ready, frozen, in flight, failing
+	Status    string   `json:"status,omitempty"`   // waiting, ready, in flight, deferred, held, frozen, failing
 	NextHop   string   `json:"next_hop,omitempty"` // as status and queue show write it
 	Client    string   `json:"client,omitempty"`   // its address or confirmed name
 	Account   string   `json:"account,omitempty"`
@@ -75,6 +75,7 @@ type chosen struct {
 	all     bool
 	byQueue bool
 	place   queue.Selection
+	unread  bool // only what the queue does not have yet
 }
 
 // pick is a condition on a recipient that only the queue knows; nil: none.
@@ -108,30 +109,43 @@ func (s *Selection) parse(now time.Time) (chosen, error) {
 	if err := w.status(s.Status); err != nil {
 		return w, err
 	}
+	if w.unread && s.NextHop != "" {
+		return w, fmt.Errorf("%w: what is waiting to be read has no next hop yet", ErrInvalid)
+	}
 	if err := s.ages(q, now); err != nil {
 		return w, err
 	}
 	return w, s.sizes(q)
 }
 
-// status reads a status: of the spool, or one that only the queue knows.
+// statusWaiting is the status of what the queue does not have yet: its words for the others are those of all.
+const statusWaiting = "waiting"
+
+// status reads a status, in the words of queue list.
 func (w *chosen) status(text string) error {
-	spools := map[string]spool.State{"queued": spool.Waiting, "deferred": spool.Deferred, "held": spool.Held}
-	queues := map[string]queue.Waiting{
-		"ready": queue.Ready, "frozen": queue.Frozen, "in flight": queue.InFlight, "in-flight": queue.InFlight, "failing": queue.Failing,
-	}
-	if text == "" {
+	text = strings.ReplaceAll(text, "-", " ")
+	switch text {
+	case "":
+		return nil
+	case statusWaiting: // in any state of the spool, but done
+		w.unread, w.query.States = true, []spool.State{spool.Waiting, spool.Deferred, spool.Held}
 		return nil
 	}
-	if s, ok := spools[text]; ok {
-		w.query.States = []spool.State{s}
+	for _, s := range [...]queue.Waiting{queue.Ready, queue.InFlight, queue.Deferred, queue.Held, queue.Frozen, queue.Failing} {
+		if text == s.String() {
+			w.byQueue, w.place.State = true, s
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: status %q: waiting, ready, in-flight, deferred, held, frozen or failing is expected", ErrInvalid, text)
+}
+
+// unreadBy returns the condition of statusWaiting, nil if it is not set.
+func (w *chosen) unreadBy(q *queue.Queue) pick {
+	if !w.unread {
 		return nil
 	}
-	if s, ok := queues[text]; ok {
-		w.byQueue, w.place.State = true, s
-		return nil
-	}
-	return fmt.Errorf("%w: status %q: queued, deferred, held, ready, frozen, in-flight or failing is expected", ErrInvalid, text)
+	return func(id mail.QueueID, _ int) bool { return len(q.Places(id)) == 0 }
 }
 
 func (s *Selection) ages(q *spool.Query, now time.Time) error {
@@ -215,7 +229,7 @@ func (w *chosen) of(refs []queue.Ref) (spool.Query, pick) {
 // portions calls f with questions to the spool that together are the selection.
 func (c *Control) portions(ctx context.Context, w *chosen, f func(q spool.Query, all bool, only pick) error) error {
 	if !w.byQueue {
-		return f(w.query, w.all, nil)
+		return f(w.query, w.all, w.unreadBy(c.server().Queue()))
 	}
 	schedule := c.server().Queue()
 	select { // what is not read yet has no next hop
