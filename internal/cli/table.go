@@ -53,12 +53,12 @@ func ago(t, now time.Time) string {
 	return span(now.Sub(t))
 }
 
-// until prints when t will be.
+// until prints when t will be. What was said a moment ago to be in 20s is in 20s.
 func until(t, now time.Time) string {
 	if t.IsZero() || !t.After(now) {
 		return "now"
 	}
-	return "in " + span(t.Sub(now))
+	return "in " + span(max(t.Sub(now).Round(time.Second), time.Second))
 }
 
 func span(d time.Duration) string {
