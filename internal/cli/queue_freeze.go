@@ -30,6 +30,9 @@ func (c *queueFreeze) Run(e *env) error {
 		return nil
 	}
 	fmt.Fprintf(e.Out, "Frozen: %s\n", printable(frozenText(z, time.Now())))
+	if z.Idle {
+		fmt.Fprintln(e.Err, "mailroot: no next hop and no domain of that name has mail at present; names are as status writes them")
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/route"
 	"github.com/mailroot/mailroot/internal/service"
 )
@@ -32,6 +33,8 @@ type Frozen struct {
 	By      string    `json:"by"`
 	Reason  string    `json:"reason,omitempty"`
 	Waiting int       `json:"waiting"` // recipients that it keeps now
+	// Idle is set by freeze when the queue has nothing for a destination of that name: it may be misspelt.
+	Idle bool `json:"idle,omitempty"`
 }
 
 // QueueFreeze keeps mail for a destination from being tried. What is in flight ends.
@@ -62,7 +65,20 @@ func (c *Control) QueueFreeze(_ context.Context, a Actor, r FreezeRequest) (Froz
 	if err != nil {
 		return Frozen{}, err
 	}
-	return frozenView(z, c.server().Queue().Kept()), nil
+	q := c.server().Queue()
+	out := frozenView(z, q.Kept())
+	out.Idle = !r.All && !anyFor(q, name)
+	return out, nil
+}
+
+// anyFor reports whether the queue has mail for a next hop or a domain, by the name of a freeze.
+func anyFor(q *queue.Queue, name string) bool {
+	for _, s := range [...]queue.Selection{{Hop: name}, {Domain: name}} {
+		if refs, _ := q.Select(s, 0, 1); len(refs) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // QueueUnfreeze ends a freeze, or all, and returns how many it ended.

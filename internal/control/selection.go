@@ -100,7 +100,7 @@ func (s *Selection) parse(now time.Time) (chosen, error) {
 		}
 		q.IDs = append(q.IDs, id)
 	}
-	q.Sender, q.Recipient, q.Domain = within(s.Sender), within(s.Recipient), s.Domain
+	q.Sender, q.Recipient, q.Domain = within(s.Sender), within(s.Recipient), strings.TrimSuffix(s.Domain, ".")
 	q.Client, q.Account, q.Subject = within(s.Client), within(s.Account), within(s.Subject)
 	q.MessageID, q.Reply = within(s.MessageID), within(s.Reply)
 	if s.NextHop != "" {
