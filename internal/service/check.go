@@ -3,12 +3,15 @@ package service
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/keyring"
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 // Load reads the configuration file at path and returns all that is wrong in it, and with what it names
@@ -32,8 +35,8 @@ func Load(path string) (*config.Config, config.Problems, error) {
 }
 
 // Check looks at what a configuration names outside of itself and says what would keep a service from
-// starting with it: certificates, keys, the group of the control socket. It changes nothing and opens no
-// socket. A draft of a file in error will do, as will nil.
+// starting with it: certificates, keys, the group of the control socket; and warns of routes that lead back here. It
+// changes nothing and opens no socket. A draft of a file in error will do, as will nil.
 func Check(cfg *config.Config) (problems config.Problems) {
 	if cfg == nil {
 		return nil
@@ -45,6 +48,7 @@ func Check(cfg *config.Config) (problems config.Problems) {
 	}
 	for i := range cfg.VirtualServers {
 		v := &cfg.VirtualServers[i]
+		problems = append(problems, selfRoutes(cfg, v)...)
 		if v.Access.Certificate == "" || v.Access.PrivateKey == "" {
 			continue
 		}
@@ -58,6 +62,29 @@ func Check(cfg *config.Config) (problems config.Problems) {
 			path = v.Path("access.private_key")
 		}
 		problems = append(problems, cfg.Problem(path, err.Error()))
+	}
+	return problems
+}
+
+// selfRoutes warns of next hops that are addresses of this service, whose mail would go back to its senders (5.4.6). A
+// name is looked up when the mail goes.
+func selfRoutes(cfg *config.Config, v *config.VirtualServer) (problems config.Problems) {
+	p := plan{own: ownAddresses(v), ports: listenPorts(v)}
+	look := func(path string, hosts []mail.Host) {
+		for _, h := range hosts {
+			if h.Port == 0 {
+				h.Port = uint16(v.Connections.OutboundPort)
+			}
+			if h.Addr.IsValid() && p.isSelf(netip.AddrPortFrom(h.Addr, h.Port)) {
+				w := cfg.Problem(path, h.String()+" is this service: mail would be returned to its sender at once")
+				w.Severity = config.SeverityWarning
+				problems = append(problems, w)
+			}
+		}
+	}
+	look(v.Path("delivery.smart_host"), v.Delivery.SmartHost)
+	for _, d := range v.Domains {
+		look(v.Path("domain["+strconv.Quote(d.Name)+"].route"), d.Route)
 	}
 	return problems
 }

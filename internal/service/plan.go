@@ -51,11 +51,7 @@ func (v *Server) newPlan(cfg *config.Config, c *config.VirtualServer) (*plan, er
 	if !strings.Contains(p.fqdn, ".") {
 		p.warnings = append(p.warnings, "the server's name "+p.fqdn+" has no dot: other servers may refuse it in EHLO; set fqdn")
 	}
-	p.own = v.ownAddresses(c)
-	p.ports = make(map[uint16]bool, len(c.Bindings))
-	for _, b := range c.Bindings {
-		p.ports[b.Port] = true
-	}
+	p.own, p.ports = ownAddresses(c), listenPorts(c)
 	var keep *route.Table
 	if old := v.plan.Load(); old != nil {
 		keep = old.table
@@ -202,8 +198,17 @@ func (v *Server) deliveryOptions(p *plan) delivery.Options {
 	return o
 }
 
+// listenPorts lists the ports that the service listens on.
+func listenPorts(c *config.VirtualServer) map[uint16]bool {
+	ports := make(map[uint16]bool, len(c.Bindings))
+	for _, b := range c.Bindings {
+		ports[b.Port] = true
+	}
+	return ports
+}
+
 // ownAddresses lists the addresses of this host: those of its interfaces and of the bindings.
-func (v *Server) ownAddresses(c *config.VirtualServer) map[netip.Addr]bool {
+func ownAddresses(c *config.VirtualServer) map[netip.Addr]bool {
 	own := make(map[netip.Addr]bool)
 	for _, b := range c.Bindings {
 		if b.IP.IsValid() && !b.IP.IsUnspecified() {
