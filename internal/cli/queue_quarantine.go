@@ -123,6 +123,10 @@ func (c *quarantineExport) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
+	p, err := api.QuarantineShow(e.ctx, c.Name)
+	if err != nil {
+		return err
+	}
 	var w io.Writer = e.Out
 	if c.Out != "-" {
 		f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -139,9 +143,13 @@ func (c *quarantineExport) Run(e *env) (err error) {
 	if err := api.QuarantineExport(e.ctx, c.Name, w); err != nil {
 		return err
 	}
-	if c.Out != "-" {
-		fmt.Fprintf(e.Err, "Written to %s. If it begins with x-receiver lines, they name all recipients, also those that had the message\n"+
-			"already; without them (the envelope could not be read) write them by hand.\n", c.Out)
+	if c.Out == "-" {
+		return nil
+	}
+	if p.Envelope {
+		fmt.Fprintf(e.Err, "Written to %s. Its x-receiver lines name all recipients, also those that had the message already.\n", c.Out)
+	} else {
+		fmt.Fprintf(e.Err, "Written to %s, without x-sender and x-receiver lines: the envelope cannot be read. Write them by hand.\n", c.Out)
 	}
 	return nil
 }
