@@ -76,6 +76,9 @@ func newMTA(tb testing.TB, o MTAOptions) *MTA {
 	return m
 }
 
+// PID returns the process id of what leads the server's session.
+func (m *MTA) PID() int { return m.proc.PID() }
+
 // ready waits until the server answers; what names it.
 func (m *MTA) ready(what string) *MTA {
 	m.tb.Helper()

@@ -14,6 +14,12 @@ import (
 // rounds is how often each of several servers takes its turn; a figure is the median of the rounds.
 var rounds = flag.Int("rounds", 5, "rounds of each measurement that is repeated")
 
+// scale makes a run shorter, for who works on it: the bars mean the full size.
+var scale = flag.Float64("scale", 1, "part of the messages, connections and so on of each measurement")
+
+// scaled returns n times scale, one at least.
+func scaled(n int) int { return max(int(float64(n)**scale), 1) }
+
 // benchmark skips a test that measures, but for `make bench`.
 func benchmark(t *testing.T) {
 	t.Helper()
