@@ -97,3 +97,13 @@ func (s *Server) Seen(path string) string {
 	}
 	return filepath.Join("/proc", strconv.Itoa(s.PID()), "root", path)
 }
+
+// SlowSync is the command (Server.Wrap, PostfixOptions.Wrap) under which each sync of a server takes so many microseconds
+// longer. Only the syncs are traced: all else runs at full speed.
+func SlowSync(tb testing.TB, microseconds int) []string {
+	tb.Helper()
+	s := NewStrace(tb)
+	calls := "fsync,fdatasync"
+	return []string{s.path, "-f", "--seccomp-bpf", "-qq", "-o", filepath.Join(s.dir, "trace"), "-e", "trace=" + calls,
+		"-e", "inject=" + calls + ":delay_exit=" + strconv.Itoa(microseconds)}
+}
