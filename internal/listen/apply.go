@@ -27,6 +27,8 @@ func (l *Listener) Apply(bindings []Binding, limits Limits) error {
 	case open == nil: // not started yet
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		closeAll(l.bound) // Start binds what there is by then
+		l.bound = nil
 		l.bindings, l.limits = slices.Clone(bindings), limits
 		return nil
 	}

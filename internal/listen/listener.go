@@ -79,11 +79,12 @@ var ErrClosed = errors.New("the listener is closed")
 type Listener struct {
 	opts Options
 
-	change sync.Mutex // serialises Start, Apply and Close; taken before mu
+	change sync.Mutex // serialises Bind, Start, Apply and Close; taken before mu
 
 	mu       sync.Mutex
 	bindings []Binding
 	limits   Limits
+	bound    []*socket          // opened by Bind, until Start takes them into service
 	open     map[string]*socket // by Binding.Addr; nil before Start
 	conns    map[net.Conn]handled
 	clients  clients
@@ -128,13 +129,14 @@ func New(o Options) (*Listener, error) {
 	}, nil
 }
 
-// Start opens all bindings and begins to accept. If one cannot be opened none stays open, and
-// the error says which, why, and what can be done. ctx is for the opening alone.
-func (l *Listener) Start(ctx context.Context) error {
+// Bind opens all bindings. Who connects then waits in the system's queue for Start, instead of being refused. If
+// one cannot be opened none stays open, and the error says which, why, and what can be done. ctx is for
+// the opening alone.
+func (l *Listener) Bind(ctx context.Context) error {
 	l.change.Lock()
 	defer l.change.Unlock()
 	l.mu.Lock()
-	bindings, closed, started := l.bindings, l.closed, l.open != nil
+	bindings, closed, started := l.bindings, l.closed, l.open != nil || l.bound != nil
 	l.mu.Unlock()
 	if closed {
 		return ErrClosed
@@ -142,24 +144,55 @@ func (l *Listener) Start(ctx context.Context) error {
 	if started {
 		return errors.New("listening already")
 	}
-	want, err := targets(bindings)
+	opened, err := l.openAll(ctx, bindings)
 	if err != nil {
 		return err
 	}
-	var opened []*socket
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bound = opened
+	return nil
+}
+
+// Start begins to accept, after Bind where that was not called yet.
+func (l *Listener) Start(ctx context.Context) error {
+	l.mu.Lock()
+	bound := l.bound != nil
+	l.mu.Unlock()
+	if !bound {
+		if err := l.Bind(ctx); err != nil {
+			return err
+		}
+	}
+	l.change.Lock()
+	defer l.change.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	l.open = make(map[string]*socket)
+	l.run(l.bound)
+	l.bound = nil
+	return nil
+}
+
+// openAll opens bindings, all or none.
+func (l *Listener) openAll(ctx context.Context, bindings []Binding) ([]*socket, error) {
+	want, err := targets(bindings)
+	if err != nil {
+		return nil, err
+	}
+	opened := make([]*socket, 0, len(want))
 	for _, t := range want {
 		s, err := l.listen(ctx, t)
 		if err != nil {
 			closeAll(opened)
-			return err
+			return nil, err
 		}
 		opened = append(opened, s)
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.open = make(map[string]*socket)
-	l.run(opened)
-	return nil
+	return opened, nil
 }
 
 // run takes sockets into service. l.mu is held.
@@ -340,6 +373,8 @@ func (l *Listener) Close(ctx context.Context) error {
 	defer l.change.Unlock()
 	l.mu.Lock()
 	l.closed = true
+	closeAll(l.bound)
+	l.bound = nil
 	for _, s := range l.open {
 		_ = s.Close()
 	}

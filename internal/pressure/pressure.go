@@ -62,6 +62,7 @@ type State struct {
 type Gauge struct {
 	o     Options
 	real  bool // the memory is that of the process
+	pace  pace // of its collector
 	start time.Time
 	next  atomic.Int64 // when the next look is due, since start
 	level atomic.Int32
@@ -150,6 +151,9 @@ func (g *Gauge) look(now time.Time) {
 		g.seen, g.seenAt = n, now
 	}
 	g.state.Used = used
+	if g.real {
+		g.pace.set(used)
+	}
 	to := Level(0)
 	if g.limit > 0 {
 		to = step(g.state.Level, used, g.limit)

@@ -72,7 +72,8 @@ type Server struct {
 	reports    reportCounters
 }
 
-// openServer opens the spool and makes the parts. Nothing listens or is delivered before start.
+// openServer opens the spool and makes the parts. The bindings are opened, but nobody is answered and nothing
+// delivered before start.
 func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer, memory *shed) (*Server, error) {
 	v := &Server{
 		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
@@ -80,9 +81,24 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	}
 	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
+	var err error
+	v.listener, err = listen.New(listen.Options{
+		Bindings: listenBindings(c),
+		Limits:   listenLimits(c),
+		Handle:   v.handle,
+		Short:    memory.short,
+		Refuse:   v.refuse,
+		Trouble:  v.listenTrouble,
+		Listen:   o.Listen,
+	})
+	if err != nil {
+		return nil, err
+	}
 	made := make(chan struct{})
 	store, err := spoollog.Open(spoollog.Options{
 		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool,
+		// Clients that come while a long queue is read wait for the banner and are not refused.
+		Locked: func() error { return v.listener.Bind(ctx) },
 		Aside: func(id mail.QueueID, recipients int) {
 			select {
 			case <-made:
@@ -92,7 +108,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, v.listener.Close(ctx))
 	}
 	v.store, v.local, v.quarantine = store, store, store.Quarantine()
 	v.bad = badmail.NewFolder(v.fs, c.Folders.Badmail)
@@ -117,22 +133,10 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	v.queue.SetFrozen(queueFreezes(v.Frozen()))
 	p, err := v.newPlan(cfg, c)
 	if err != nil {
-		return nil, errors.Join(err, store.Close())
+		return nil, errors.Join(err, v.listener.Close(ctx), store.Close())
 	}
 	v.plan.Store(p)
 	v.pickup = pickup.New(v.pickupOptions(c))
-	v.listener, err = listen.New(listen.Options{
-		Bindings: listenBindings(c),
-		Limits:   listenLimits(c),
-		Handle:   v.handle,
-		Short:    memory.short,
-		Refuse:   v.refuse,
-		Trouble:  v.listenTrouble,
-		Listen:   o.Listen,
-	})
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
 	// What else may be wrong with the folder keeps nobody from sending mail.
 	if err := v.pickup.Lock(); errors.Is(err, vfs.ErrLocked) {
 		return nil, errors.Join(err, v.discard())
@@ -152,7 +156,7 @@ func (v *Server) setAside(id mail.QueueID, recipients int) {
 // discard undoes openServer.
 func (v *Server) discard() error {
 	v.pickup.Stop(context.Background())
-	return v.store.Close()
+	return errors.Join(v.listener.Close(context.Background()), v.store.Close())
 }
 
 // queueSettings completes the settings with the route of the plan in force.

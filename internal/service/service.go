@@ -44,7 +44,7 @@ type Service struct {
 	servers []*Server
 }
 
-// Open makes the parts and opens the spool. Nothing listens before Start.
+// Open makes the parts, opens the bindings and the spool. Nobody is answered before Start.
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Service, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS{}

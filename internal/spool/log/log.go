@@ -67,6 +67,9 @@ type Options struct {
 	SmallMessage int
 	// Limits are those at the opening; see SetLimits.
 	Limits
+	// Locked, if set, is called when the folder belongs to this store and has not been read yet: what else is
+	// there for one process alone can be taken then, before the time that reading takes. An error ends the opening.
+	Locked func() error
 	// Refusing, if set, is told when the store begins to refuse messages, with the reason, and with nil when it
 	// takes them again. It must not call the store.
 	Refusing func(why error)

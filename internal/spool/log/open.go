@@ -30,6 +30,12 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	s.lock = lock
+	if o.Locked != nil {
+		if err := o.Locked(); err != nil {
+			lock.Close()
+			return nil, err
+		}
+	}
 	err = s.checkFormat()
 	if err == nil {
 		err = s.recover()
