@@ -108,9 +108,19 @@ func (s *Store) checkpointDue(quiet bool) (due, later bool) {
 			old += n
 		}
 	}
-	due = s.must != s.mustDone || journals > max(s.o.CheckpointSize, s.chkSize) || s.sinceChk > 16*s.o.SegmentSize
-	later = journals+old > max(s.o.CheckpointSize/quietFraction, s.chkSize)
+	next := s.nextCheckpoint()
+	due = s.must != s.mustDone || journals > max(s.o.CheckpointSize, next) || s.sinceChk > 16*s.o.SegmentSize
+	later = journals+old > max(s.o.CheckpointSize/quietFraction, next)
 	return due || quiet && later, later
+}
+
+// nextCheckpoint is about how large a checkpoint would be, at most as large as the last one: of a long queue that has
+// been delivered it would be short, and frees what the last one takes. mu is held.
+func (s *Store) nextCheckpoint() int64 {
+	if s.x.live >= s.chkLive {
+		return s.chkSize
+	}
+	return int64(float64(s.chkSize) * float64(s.x.live) / float64(s.chkLive))
 }
 
 // movedNote is a note that the checkpoint has copied.
@@ -356,7 +366,7 @@ func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, must uint64) {
 		}
 	}
 	s.mustDone = max(s.mustDone, must)
-	s.prevChk, s.lastChk, s.chkSize = s.lastChk, w.id.num, w.size
+	s.prevChk, s.lastChk, s.chkSize, s.chkLive = s.lastChk, w.id.num, w.size, s.x.live
 	s.stats.Checkpoints++
 }
 

@@ -171,7 +171,8 @@ type Store struct {
 	cold     *segment // moved messages go here
 	lastChk  uint32   // the number of the newest checkpoint, 0: none
 	prevChk  uint32
-	chkSize  int64
+	chkSize  int64         // of the newest
+	chkLive  int64         // recipients that waited then
 	chkRetry time.Time     // no checkpoint before, after one failed
 	chkPause time.Duration // between the last two attempts
 	// hotAtLastLook is the size of the segment for new mail a while ago, if it was idle.

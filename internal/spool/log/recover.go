@@ -69,7 +69,7 @@ func (r *recovery) loadCheckpoint() {
 		switch {
 		case err == nil:
 			r.chk, r.lastChk, r.prevChk = id.num, id.num, id.num
-			r.chkSize = r.stateFiles[id]
+			r.chkSize, r.chkLive = r.stateFiles[id], r.x.live
 			if i > 0 {
 				r.prevChk = r.l.chks[i-1].num
 			}
