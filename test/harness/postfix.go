@@ -192,7 +192,9 @@ func set(lines []string, line string) []string {
 
 func masterConfig(addr string, port int) string {
 	return fmt.Sprintf(`%s:%d inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
+flush unix n - n 1000? 0 flush
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
