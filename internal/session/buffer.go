@@ -5,7 +5,7 @@ import "sync"
 // The sizes of read buffers. A session that waits for a command has a small one; a group of
 // pipelined commands moves it to a middle one, message data to a large one.
 const (
-	smallBuffer  = 1 << 10
+	smallBuffer  = 512
 	middleBuffer = 4 << 10
 	largeBuffer  = 64 << 10
 

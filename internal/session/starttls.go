@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"time"
 
@@ -55,7 +56,7 @@ func (s *session) handshake() CloseReason {
 	c := tls.Server(s.w.raw, config)
 	err := s.w.raw.SetDeadline(time.Now().Add(s.o.handshakeTimeout()))
 	if err == nil {
-		err = c.Handshake()
+		err = handshakeApart(c)
 	}
 	state := c.ConnectionState()
 	if err != nil {
@@ -71,6 +72,21 @@ func (s *session) handshake() CloseReason {
 	}
 	s.live.setPeer(&s.peer)
 	return Open
+}
+
+// handshakeApart makes the handshake in a goroutine of its own: it needs a deep stack, which would else stay with a
+// session that then waits for commands, and is as much memory as all the rest of it.
+func handshakeApart(c *tls.Conn) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				done <- fmt.Errorf("panic in a TLS handshake: %v", v)
+			}
+		}()
+		done <- c.Handshake()
+	}()
+	return <-done
 }
 
 // versionName returns "TLS1.3" for that version, and "" before one is agreed on.
