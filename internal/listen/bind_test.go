@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestBind checks that who connects before Start waits for it, and that what was bound is given up by Close.
-func TestBind(t *testing.T) {
-	addr := "127.0.0.1:" + freePort(t)
+// bound returns a Listener that is bound and has not started.
+func bound(t *testing.T, addr string) *Listener {
+	t.Helper()
 	l, err := New(Options{Bindings: bindings(addr), Handle: echo})
 	if err != nil {
 		t.Fatal(err)
@@ -17,6 +17,13 @@ func TestBind(t *testing.T) {
 	if err := l.Bind(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// TestBind checks that who connects before Start waits for it, and that what was bound is given up by Close.
+func TestBind(t *testing.T) {
+	addr := "127.0.0.1:" + freePort(t)
+	l := bound(t, addr)
 	if err := l.Bind(t.Context()); err == nil {
 		t.Error("bound twice")
 	}
@@ -38,13 +45,7 @@ func TestBind(t *testing.T) {
 
 func TestBindThenClose(t *testing.T) {
 	addr := "127.0.0.1:" + freePort(t)
-	l, err := New(Options{Bindings: bindings(addr), Handle: echo})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Bind(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l := bound(t, addr)
 	if err := l.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
@@ -61,13 +62,7 @@ func TestBindThenClose(t *testing.T) {
 // TestApplyBetween changes the bindings between Bind and Start.
 func TestApplyBetween(t *testing.T) {
 	old, addr := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
-	l, err := New(Options{Bindings: bindings(old), Handle: echo})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Bind(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	l := bound(t, old)
 	if err := l.Apply(bindings(addr), Limits{}); err != nil {
 		t.Fatal(err)
 	}
