@@ -60,7 +60,7 @@ type Options struct {
 	Dir string // the queue folder; made if it does not exist
 	FS  vfs.FS // nil: the operating system's
 
-	SegmentSize int64 // octets after which a segment is closed; 0: 64 MB; at most 1 GB
+	SegmentSize int64 // octets after which a segment is closed; 0: 56 MB, so that an empty queue takes less than 64; at most 1 GB
 	// SmallMessage is the size up to which a message is kept in memory until its commit; a larger
 	// one goes into a file of its own as it comes in. Over 256 KB it does so too when messages under way
 	// take up more than a quarter of the memory. 0: 2 MB.
@@ -94,7 +94,7 @@ func (o Options) withDefaults() Options {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
 	}
-	setDefault(&o.SegmentSize, 64<<20)
+	setDefault(&o.SegmentSize, 56<<20)
 	o.SegmentSize = min(o.SegmentSize, 1<<30)
 	setDefault(&o.SmallMessage, 2<<20)
 	setDefault(&o.SyncInterval, time.Second)
