@@ -5,7 +5,7 @@
 #   quick   build, vet, import table, unit and script tests          (3 minutes at most, warm)
 #   test    quick, and race, simulation, real peers, kill -9 rounds, kernel faults, fuzzing, other systems, lint
 #                                                             (40 minutes at most, 2 cores, cold)
-#   bench   Go benchmarks, then the load test beside Postfix
+#   bench   Go benchmarks, then the relay beside Postfix, against its bars      (an hour and a half)
 #   soak    1,000 seeds of simulated trouble, 200 kill rounds, kernel faults, then fuzzing until it is interrupted
 #   peers   only install what the tests talk to (below .cache/, asks first)
 #   clean   remove ./bin and ./.cache, not ./mailroot-data
