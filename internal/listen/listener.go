@@ -84,21 +84,20 @@ type Listener struct {
 	mu       sync.Mutex
 	bindings []Binding
 	limits   Limits
-	bound    []*socket          // opened by Bind, until Start takes them into service
-	open     map[string]*socket // by Binding.Addr; nil before Start
-	conns    map[net.Conn]handled
+	bound    []*socket               // opened by Bind, until Start takes them into service
+	open     map[string]*socket      // by Binding.Addr; nil before Start
+	conns    map[net.Conn]netip.Addr // those with a running Handle, and their clients
 	clients  clients
 	counts   Counts
 	paused   bool
 	closed   bool
 
 	running sync.WaitGroup // accept loops, handlers
-}
 
-// handled is a connection with a running Handle.
-type handled struct {
-	cancel context.CancelFunc
-	client netip.Addr
+	// serving is the context of all handlers, which Close ends: one of its own for each would be a good part of what a
+	// connection takes that waits.
+	serving context.Context
+	end     context.CancelFunc
 }
 
 // socket is one open binding.
@@ -120,13 +119,15 @@ func New(o Options) (*Listener, error) {
 	if _, err := targets(o.Bindings); err != nil {
 		return nil, err
 	}
-	return &Listener{
+	l := &Listener{
 		opts:     o,
 		bindings: slices.Clone(o.Bindings),
 		limits:   o.Limits,
-		conns:    make(map[net.Conn]handled),
+		conns:    make(map[net.Conn]netip.Addr),
 		clients:  newClients(),
-	}, nil
+	}
+	l.serving, l.end = context.WithCancel(context.Background())
+	return l, nil
 }
 
 // Bind opens all bindings. Who connects then waits in the system's queue for Start, instead of being refused. If
@@ -271,24 +272,21 @@ func (l *Listener) admit(c net.Conn, b Binding) {
 	}
 	defer l.mu.Unlock()
 	l.counts.Accepted++
-	ctx, cancel := context.WithCancel(context.Background())
-	l.conns[c] = handled{cancel, client}
+	l.conns[c] = client
 	l.clients.add(client)
-	l.running.Go(func() { l.handle(ctx, c, b) })
+	l.running.Go(func() { l.handle(c, b) })
 }
 
-func (l *Listener) handle(ctx context.Context, c net.Conn, b Binding) {
+func (l *Listener) handle(c net.Conn, b Binding) {
 	defer func() {
 		l.recovered(b, recover())
 		_ = c.Close()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		h := l.conns[c]
-		h.cancel()
-		l.clients.remove(h.client)
+		l.clients.remove(l.conns[c])
 		delete(l.conns, c)
 	}()
-	l.opts.Handle(ctx, c, b)
+	l.opts.Handle(l.serving, c, b)
 }
 
 func (l *Listener) refuse(c net.Conn, b Binding, why Refusal) {
@@ -379,10 +377,8 @@ func (l *Listener) Close(ctx context.Context) error {
 		_ = s.Close()
 	}
 	l.open = nil
-	for _, h := range l.conns {
-		h.cancel()
-	}
 	l.mu.Unlock()
+	l.end()
 
 	done := make(chan struct{})
 	go func() {
