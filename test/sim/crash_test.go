@@ -112,6 +112,9 @@ type instant struct {
 	over     map[string]done // what had become of recipients a while before, so that it was recorded for good
 }
 
+// littleMemory lets the larger messages of the script go into files of their own, as they do under load.
+const littleMemory = "queue {\n memory = \"1MB\"\n}"
+
 // TestCrashEverywhere cuts the power, or kills the process, after each operation that the whole relay does to its
 // files, with several outcomes each, and starts it again on what is left. All that was acknowledged is delivered or
 // reported on, whole; what was a while before, so that its mark was synced, is not again.
@@ -142,6 +145,7 @@ func TestCrashEverywhere(t *testing.T) {
 func crashes(t *testing.T, outcomes int) (instants []instant, ops int) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newEmptyWorld(t, 1)
+		w.blocks = littleMemory
 		l := newLedger()
 		h := w.openHubs()
 		var mu sync.Mutex
@@ -204,6 +208,7 @@ func (in *instant) check(t *testing.T) (extra int) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(in.at))
 		w := newEmptyWorld(t, 1)
+		w.blocks = littleMemory
 		w.disk = in.disk
 		h := w.openHubs()
 		h.taken = slices.Clone(in.taken)

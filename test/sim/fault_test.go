@@ -118,6 +118,7 @@ func sites(t *testing.T) (all []site, ops int) {
 	b := &breaker{seen: map[site]int{}}
 	synctest.Test(t, func(t *testing.T) {
 		w := newEmptyWorld(t, 1)
+		w.blocks = littleMemory
 		w.fault = b.fault
 		h := w.openHubs()
 		w.mustStart()
@@ -143,6 +144,7 @@ func survive(t *testing.T, b *breaker, seed uint64) (wrong []string, refusals in
 	synctest.Test(t, func(t *testing.T) {
 		say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 		w := newEmptyWorld(t, 1)
+		w.blocks = littleMemory
 		w.fault = b.fault
 		h := w.openHubs()
 		w.mustStart()
