@@ -167,6 +167,7 @@ func (c *converter) connectionControl(b *block, closed string) {
 		sub.set("mode", `"all_except"`, v.note())
 		if v.set() {
 			c.change(v, "access.connection_control.mode", `"all_except"`, "there is nothing on the list: all may connect")
+			c.report.attend("%s of %s has nothing on it, which is taken as: all may connect. If the old dialog said \"Only the list below\", nobody could: set access.connection_control.mode to \"only\"", v.row.Name, c.path)
 		}
 	default:
 		c.list(sub, v, l)
@@ -179,6 +180,9 @@ func (c *converter) control() (value, AddressList, error) {
 	lists := []value{c.value("IPGrant"), c.value("IPDeny"), c.value("DomainGrant"), c.value("DomainDeny"), c.value("GrantByDefault")}
 	if v.set() || !slices.ContainsFunc(lists, func(v value) bool { return v.set() }) {
 		l, err := c.addressList(v)
+		if i := slices.IndexFunc(lists, func(v value) bool { return strings.TrimSpace(v.text) != "" }); err == nil && l.Empty && i >= 0 {
+			err = fmt.Errorf("it is empty, and %s says something else", lists[i].row.Name)
+		}
 		return v, l, err
 	}
 	at := slices.IndexFunc(lists, func(v value) bool { return strings.TrimSpace(v.text) != "" })
@@ -258,7 +262,7 @@ func (c *converter) relay(b *block) {
 	default:
 		c.list(sub, v, l)
 		if l.AllExcept {
-			c.report.attend("everybody but the %d on the list may relay through %s, as before: an open relay. To close it: mailroot config set access.relay.mode=only", len(l.Networks), c.path)
+			c.report.attend("everybody but the %d on the list may relay through %s, as before: an open relay. To close it set access.relay.mode to \"only\", and access.relay.list to those alone that may", len(l.Networks), c.path)
 		}
 	}
 	auth := c.value("RelayForAuth")

@@ -77,8 +77,10 @@ func TestDoubtCloses(t *testing.T) {
 		attention      string // "" where nobody needs to look
 	}{
 		{"nothing is said", attrs{}, nobody, everybody, ""},
-		{"empty lists", attrs{"RelayIpList": "", "IPSecurity": ""}, nobody, everybody, ""},
-		{"nothing in them", attrs{"RelayIpList": hexed(nil, nil), "IPSecurity": hexed(nil, nil)}, nobody, everybody, ""},
+		{"empty lists", attrs{"RelayIpList": "", "IPSecurity": ""}, nobody, everybody, "IPSecurity of /LM/SmtpSvc/1 has nothing on it"},
+		{"nothing in them", attrs{"RelayIpList": hexed(nil, nil), "IPSecurity": hexed(nil, nil)}, nobody, everybody, "IPSecurity of /LM/SmtpSvc/1 has nothing on it"},
+		{"empty, but for an offset that leads elsewhere", attrs{"IPSecurity": oneAddress[:8] + oneAddress[:8] + oneAddress[16:]}, nobody, nobody, "it is empty, and"},
+		{"empty, and others say something else", attrs{"IPSecurity": "", "GrantByDefault": "FALSE"}, nobody, nobody, "GrantByDefault says something else"},
 		{"one address", attrs{"RelayIpList": oneAddress, "IPSecurity": oneAddress}, "only 127.0.0.1/32", "only 127.0.0.1/32", ""},
 		{"in capitals, with blanks", attrs{"RelayIpList": strings.ToUpper(oneAddress[:40]) + " \n " + oneAddress[40:]}, "only 127.0.0.1/32", everybody, ""},
 		{"all except", attrs{"RelayIpList": hexed([]group{{host, []string{"192.0.2.1"}}}, nil), "IPSecurity": hexed([]group{{host, []string{"192.0.2.1"}}}, nil)},

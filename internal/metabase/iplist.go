@@ -56,6 +56,16 @@ func ParseAddressList(b []byte) (AddressList, error) {
 	case denied && granted:
 		return AddressList{}, fmt.Errorf("it grants and denies at the same time")
 	}
+	if !denied && !granted {
+		// An empty list opens or closes the server: a list of which an offset is wrong must not pass for one.
+		end := 0
+		for _, at := range []int{0, 4, 8, 12} {
+			end = max(end, r.offset(at, 4)+8)
+		}
+		if n := len(r.b) - end; r.err == nil && n > 0 {
+			return AddressList{}, fmt.Errorf("it is empty, and %d octets follow its end", n)
+		}
+	}
 	l := AddressList{AllExcept: denied, Networks: append(deny, grant...), Dropped: r.dropped, Empty: !denied && !granted}
 	if denyNames+grantNames > 0 {
 		l.Names = r.texts()
