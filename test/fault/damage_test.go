@@ -56,7 +56,7 @@ func TestDamageP2(t *testing.T) {
 		sent = append(sent, l)
 		text := l.Text()
 		if l.Number%20 == 7 { // large enough for a file of its own
-			text = append(text, strings.Repeat("a line of a large letter, again and again\r\n", 8000)...)
+			text = append(text, strings.Repeat("a line of a large letter, again and again\r\n", 60_000)...)
 		}
 		if err := c.Send("sender@client.test", []string{l.Rcpt()}, text); err != nil {
 			t.Fatal(err)
