@@ -131,7 +131,10 @@ func cutBinding(row string) (ip, port, host string) {
 
 // splitBinding reads a row. No address stands for all.
 func splitBinding(row string, def int) (ip netip.Addr, port string, err error) {
-	address, port, _ := cutBinding(row)
+	address, port, host := cutBinding(row)
+	if strings.ContainsAny(host, ": \t") {
+		return ip, "", fmt.Errorf("%s cannot be read for certain: an IPv6 address stands in brackets, and each binding in a line of its own", quoted(row))
+	}
 	if port == "" {
 		port = strconv.Itoa(def)
 	}
