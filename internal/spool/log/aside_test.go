@@ -187,13 +187,16 @@ func FuzzAside(f *testing.F) {
 		mem := vfs.NewMem()
 		s := newStore(Options{Dir: "queue", FS: mem}.withDefaults())
 		dir, err := s.quarantineDir()
-		if err != nil || name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-			t.Skip()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+			t.Skip("no name of a file")
 		}
 		for n, text := range map[string][]byte{name: b, name + ".txt": []byte(why)} {
 			file, err := mem.Create(filepath.Join(dir, n))
 			if err != nil {
-				t.Skip()
+				t.Skip("the file system does not take the name: ", err)
 			}
 			_, _ = file.WriteAt(text, 0)
 			file.Close()
