@@ -136,6 +136,11 @@ func New(o Options) (*Listener, error) {
 func (l *Listener) Bind(ctx context.Context) error {
 	l.change.Lock()
 	defer l.change.Unlock()
+	return l.bind(ctx)
+}
+
+// bind is Bind; l.change is held.
+func (l *Listener) bind(ctx context.Context) error {
 	l.mu.Lock()
 	bindings, closed, started := l.bindings, l.closed, l.open != nil || l.bound != nil
 	l.mu.Unlock()
@@ -157,21 +162,18 @@ func (l *Listener) Bind(ctx context.Context) error {
 
 // Start begins to accept, after Bind where that was not called yet.
 func (l *Listener) Start(ctx context.Context) error {
+	l.change.Lock()
+	defer l.change.Unlock()
 	l.mu.Lock()
 	bound := l.bound != nil
 	l.mu.Unlock()
 	if !bound {
-		if err := l.Bind(ctx); err != nil {
+		if err := l.bind(ctx); err != nil {
 			return err
 		}
 	}
-	l.change.Lock()
-	defer l.change.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return ErrClosed
-	}
 	l.open = make(map[string]*socket)
 	l.run(l.bound)
 	l.bound = nil
