@@ -95,8 +95,8 @@ func (c *converter) hasOldRetry() bool {
 // hasAny reports whether the file has one of the properties for the virtual server.
 func (c *converter) hasAny(names ...string) bool {
 	for _, name := range names {
-		for _, k := range c.chain {
-			if k.get(name) != nil {
+		for i, k := range c.chain {
+			if p := k.get(name); p != nil && (i == 0 || !p.Alone) {
 				return true
 			}
 		}
@@ -276,7 +276,7 @@ func bitNames(word uint32) string {
 func (c *converter) routeAction() (value, uint32) {
 	v := c.value("RouteAction")
 	word, err := flags(v.text, routeNames())
-	if err != nil || v.doubtful() {
+	if err != nil || v.doubt != "" {
 		word &^= routeDomainRelay
 		c.leave(v, "in doubt (%s): anonymous relay to it is not taken", cmp.Or(errText(err), "it stands twice"))
 	}

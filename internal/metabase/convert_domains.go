@@ -82,7 +82,7 @@ func (c *converter) defaultByBit(keys []*Key) (string, value) {
 		if p == nil {
 			continue
 		}
-		if word, err := flags(p.Value, routeNames()); err == nil && word&routeDefault != 0 && !strings.HasPrefix(domainOf(k), "*") {
+		if word, err := flags(p.Value, routeNames()); err == nil && p.Doubt == "" && word&routeDefault != 0 && !strings.HasPrefix(domainOf(k), "*") {
 			row := c.tree.names.find("RouteAction", 0)
 			return domainOf(k), value{row: row, prop: p, text: p.Value, key: k.Path, from: "key"}
 		}

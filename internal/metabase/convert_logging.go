@@ -191,6 +191,10 @@ func (c *converter) leftover(k *Key, p *Prop) {
 		l.Value = ""
 	}
 	row := c.tree.names.find(p.Name, p.ID)
+	alone := p.Alone && strings.EqualFold(k.Path, serviceRoot)
+	if alone && row != nil && row.Guards != "" {
+		c.report.attend("%s of %s does not hold for the virtual servers, as its attributes lack INHERIT: what it says of who is let in is not taken", row.Name, k.Path)
+	}
 	switch {
 	case row == nil && p.Secure:
 		l.Why = "nobody knows it here; its value is a secret"
@@ -200,6 +204,9 @@ func (c *converter) leftover(k *Key, p *Prop) {
 		c.add(&c.report.NotTaken, l)
 	case row == nil:
 		c.add(&c.report.Unknown, l)
+	case alone:
+		l.Why = "its attributes lack INHERIT: it holds for " + serviceRoot + " itself, not for the virtual servers"
+		c.add(&c.report.NotTaken, l)
 	default:
 		l.Why = cmp.Or(row.Why, "it has no meaning at this key")
 		c.add(&c.report.NotTaken, l)

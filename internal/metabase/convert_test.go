@@ -106,7 +106,7 @@ func TestDoubtCloses(t *testing.T) {
 		{"no method", attrs{"AuthFlags": "0"}, nobody, nobody, "nobody may connect"},
 		{"a method that is not known", attrs{"AuthFlags": "AuthTelepathy"}, nobody, nobody, "nobody may connect"},
 		{"clients with certificates alone", attrs{"AccessSSLFlags": "AccessSSL | AccessSSLNegotiateCert | AccessSSLRequireCert"}, nobody, nobody, "with certificates alone"},
-		{"inside TLS alone", attrs{"AccessSSLFlags": "AccessSSL"}, nobody, everybody, "inside TLS alone"},
+		{"inside TLS alone", attrs{"AccessSSLFlags": "AccessSSL"}, nobody, nobody, "inside TLS alone"},
 		{"anonymous mail too", attrs{"AuthFlags": "AuthAnonymous | AuthNTLM"}, nobody, everybody, "are anonymous now"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package metabase
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -205,6 +206,10 @@ type value struct {
 	text string
 	key  string // where it holds
 	from string // as Line.From; "" where there is no value
+	// above is how many keys above the one in hand it stands; 0 also where it stands nowhere.
+	above int
+	// doubt is why it is not to be relied on: what Prop.Doubt says, or that one that guards is empty, and those above it are not.
+	doubt string
 }
 
 // value finds a property at the key in hand, else at those above it, else in the original's schema.
@@ -215,14 +220,17 @@ func (c *converter) value(name string) value {
 	}
 	for i, k := range c.chain {
 		p := k.get(v.row.Name)
-		if p == nil {
+		if p == nil || p.Alone && i > 0 {
 			continue
 		}
 		c.used[p] = true
 		if v.prop != nil {
+			if v.row.Guards != "" && strings.TrimSpace(v.text) == "" && strings.TrimSpace(p.Value) != "" {
+				v.doubt = cmp.Or(v.doubt, "it is empty, and that of a key above is not")
+			}
 			continue
 		}
-		v.prop, v.text, v.from = p, p.Value, "key"
+		v.prop, v.text, v.from, v.above, v.doubt = p, p.Value, "key", i, p.Doubt
 		if i > 0 {
 			v.from = "inherited"
 		}
@@ -236,8 +244,13 @@ func (c *converter) value(name string) value {
 // set reports whether the file has the property, be it empty.
 func (v *value) set() bool { return v.prop != nil }
 
-// doubtful reports whether the file says it in two ways.
-func (v *value) doubtful() bool { return v.prop != nil && v.prop.Doubtful }
+// truth reads TRUE or FALSE of a property that guards: nothing that is odd about it is passed over.
+func (v *value) truth() (bool, error) {
+	if v.doubt != "" {
+		return false, errors.New(v.doubt)
+	}
+	return boolean(v.text)
+}
 
 // note is the comment above a setting that comes of the value.
 func (v *value) note() string {

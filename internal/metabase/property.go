@@ -29,6 +29,23 @@ type Property struct {
 	Setting string
 	Why     string // of Changed and NotTaken, for people
 	Secret  bool   // its value is never shown, nor written
+	// Guards is the type of a property that says who is let in: "DWORD", "MULTISZ" or "BINARY"; "" for all others. What is odd about one
+	// that guards lets nobody in.
+	Guards string
+}
+
+// wrongType says that the <Custom> row of a property that guards has a type by which the old service did not find it.
+func (p *Property) wrongType(row Prop) string {
+	if p.Guards == "" || !row.Custom || row.Type == "" {
+		return ""
+	}
+	right := map[string][]string{
+		"DWORD": {"DWORD", "INTEGER", "BOOL", "BOOLEAN"}, "MULTISZ": {"MULTISZ", "LIST"}, "BINARY": {"BINARY", "IPSECLIST", "IPSEC"},
+	}
+	if slices.Contains(right[p.Guards], row.Type) {
+		return ""
+	}
+	return "its row has the type " + shown(row.Type) + ", not " + p.Guards
 }
 
 // Properties returns the table: each property of the SMTP service and of what it shares with the other
@@ -71,6 +88,12 @@ func (t *table) find(name string, id uint32) *Property {
 
 func taken(name string, id uint32, def, setting string) Property {
 	return Property{Name: name, ID: id, Default: def, Fate: Taken, Setting: setting}
+}
+
+// guards marks a property that says who is let in.
+func guards(kind string, p Property) Property {
+	p.Guards = kind
+	return p
 }
 
 func changed(name string, id uint32, def, setting, why string) Property {

@@ -1,6 +1,7 @@
 package metabase
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -39,8 +40,10 @@ type Prop struct {
 	Secure bool // its value is encrypted, or is a secret in clear
 	Custom bool // from a <Custom> row
 	Known  bool // it has a row in the table
-	// Doubtful: it stands more than once with different values; Value is the first.
-	Doubtful bool
+	Alone  bool // it holds for its own key, not for those below: the attributes of its row lack INHERIT
+	// Doubt is why the value is not to be relied on, be it readable: it stands twice with different values, of which Value is the
+	// first, or its row is at odds with itself. "" where nothing is odd.
+	Doubt string
 }
 
 func newTree() *Tree { return &Tree{keys: make(map[string]*Key), names: newTable()} }
@@ -97,6 +100,17 @@ func (t *Tree) add(k *Key, p Prop) error {
 		return err
 	}
 	if row := t.names.find(p.Name, idOf(p)); row != nil {
+		if other := t.names.byID[p.ID]; other != nil && other != row {
+			p.Doubt = fmt.Sprintf("its ID %d is that of %s", p.ID, other.Name)
+			if other.Guards != "" { // which the old service may have found in the row
+				odd := p
+				odd.Name, odd.Doubt = other.Name, "a row of that ID is named "+row.Name
+				if err := t.add(k, odd); err != nil {
+					return err
+				}
+			}
+		}
+		p.Doubt = cmp.Or(p.Doubt, row.wrongType(p))
 		p.Name, p.Known = row.Name, true
 		if p.ID == 0 {
 			p.ID = row.ID
@@ -105,8 +119,11 @@ func (t *Tree) add(k *Key, p Prop) error {
 	}
 	p.Secure = p.Secure || secretName(p.Name)
 	if old := k.get(p.Name); old != nil {
-		same := old.Value == p.Value
-		old.Doubtful = old.Doubtful || !same
+		same := old.Value == p.Value && old.Alone == p.Alone
+		if !same {
+			p.Doubt = "it stands twice with different values"
+		}
+		old.Doubt = cmp.Or(old.Doubt, p.Doubt)
 		old.Secure = old.Secure || p.Secure
 		if !same {
 			t.note("line %d: %s of %s stands a second time with another value; the first one counts, but what it would let in stays closed",

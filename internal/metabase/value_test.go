@@ -22,11 +22,11 @@ func TestNumbers(t *testing.T) {
 
 func TestFlags(t *testing.T) {
 	for in, want := range map[string]uint32{"AuthBasic | AuthAnonymous": 3, "authntlm": 4, "7": 7, "": 0, "0": 0, "AuthBasic | 0x10": 18} {
-		if n, err := flags(in, authNames()); err != nil && in != "" || n != want {
+		if n, err := flags(in, authWord().names); err != nil && in != "" || n != want {
 			t.Errorf("%q: got %d, %v", in, n, err)
 		}
 	}
-	if n, err := flags("AuthBasic | AuthTelepathy", authNames()); err == nil || n != 2 || !strings.Contains(err.Error(), "AuthTelepathy") {
+	if n, err := flags("AuthBasic | AuthTelepathy", authWord().names); err == nil || n != 2 || !strings.Contains(err.Error(), "AuthTelepathy") {
 		t.Errorf("got %d, %v", n, err)
 	}
 }

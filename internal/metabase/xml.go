@@ -162,9 +162,14 @@ func (x *xmlReader) custom(t xml.StartElement, line int) error {
 		return nil // of a key that is not kept
 	}
 	p := Prop{Line: line, Custom: true}
-	attributes := ""
+	seen := make(map[string]string)
 	for _, a := range t.Attr {
-		switch strings.ToLower(a.Name.Local) {
+		name := strings.ToLower(a.Name.Local)
+		if first, twice := seen[name]; twice && first != a.Value {
+			p.Doubt = "its row has " + shown(a.Name.Local) + " twice"
+		}
+		seen[name] = a.Value
+		switch name {
 		case "name":
 			p.Name = strings.TrimSpace(a.Value)
 		case "id":
@@ -178,10 +183,9 @@ func (x *xmlReader) custom(t xml.StartElement, line int) error {
 		case "type":
 			p.Type = strings.ToUpper(strings.TrimSpace(a.Value))
 		case "attributes":
-			attributes = strings.ToUpper(a.Value)
+			p.attributes(a.Value)
 		}
 	}
-	p.Secure = strings.Contains(attributes, "SECURE")
 	switch {
 	case p.Name == "" && p.ID == 0:
 		x.tree.note("line %d: a <Custom> row has neither name nor ID; it was left out", line)
@@ -190,6 +194,19 @@ func (x *xmlReader) custom(t xml.StartElement, line int) error {
 		p.Name = fmt.Sprintf("UnknownName_%d", p.ID)
 	}
 	return x.tree.add(k, p)
+}
+
+// attributes reads the word of a <Custom> row that says how its property is kept, and whether the keys below have it too. Where
+// nobody knows all of it they have it, and it is in doubt.
+func (p *Prop) attributes(s string) {
+	const inherit, secure = 0x1, 0x4
+	word, err := flags(s, map[string]uint32{"no_attributes": 0, "inherit": inherit, "partial_path": 0x2, "secure": secure, "reference": 0x8,
+		"volatile": 0x10, "isinherited": 0x20, "insert_path": 0x40, "local_machine_only": 0x80})
+	if err != nil {
+		p.Doubt = "its row has " + err.Error()
+	}
+	p.Alone = err == nil && word&inherit == 0
+	p.Secure = p.Secure || word&secure != 0 || strings.Contains(strings.ToUpper(s), "SECURE")
 }
 
 // attribute returns an attribute by its name, in any case.

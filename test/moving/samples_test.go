@@ -40,7 +40,7 @@ var samples = map[string]does{
 		"example.net": "smtp.provider.example:25", "far.invalid": "smtp.provider.example:25", "flags.example": "mx.flags.example:25,mx2.flags.example:25",
 	}},
 	"servers.xml":    {size: "33554432", routes: map[string]string{"far.invalid": "far.invalid"}},
-	"security.xml":   {size: "2097152"},
+	"security.xml":   {closed: true},
 	"logs.xml":       {size: "2097152"},
 	"windows.xml":    {size: "2097152"},
 	"cycles.xml":     {size: "2097152"},

@@ -129,8 +129,10 @@ virtual_server "default" {
     #operators = ["Administrators", "SYSTEM"]
 
     connection_control {
-      # IPSecurity is absent.
-      mode = "all_except"
+      # Nobody may connect: the old server took mail inside TLS alone, which needs
+      # access.certificate, access.private_key and access.require_tls.
+      mode = "only"
+      list = []
     }
 
     relay {
