@@ -272,35 +272,56 @@ func bitNames(word uint32) string {
 	return strings.Join(out, ", ")
 }
 
-// routeAction reads the word that holds for the key in hand. In doubt nobody may relay by it.
+// routeAction reads the word that holds for the key in hand. In doubt nobody may relay by it, and its mail goes inside TLS; where it is not
+// even known which word counts, it makes no domain local either.
 func (c *converter) routeAction() (value, uint32) {
 	v := c.value("RouteAction")
 	word, err := flags(v.text, routeNames())
-	if err != nil || v.doubt != "" {
-		word &^= routeDomainRelay
-		c.leave(v, "in doubt (%s): anonymous relay to it is not taken", cmp.Or(errText(err), "it stands twice"))
+	switch {
+	case v.doubt != "":
+		word &^= routeLocal
+	case err != nil:
+		v.doubt = err.Error()
+	default:
+		return v, word
 	}
-	return v, word
+	if c.ofKey(v) {
+		c.report.attend("RouteAction of %s cannot be read for certain (%s): nobody may relay by it, and mail goes out inside TLS alone", c.path, v.doubt)
+	}
+	return v, word&^routeDomainRelay | routeSSL
 }
 
-func errText(err error) string {
-	if err == nil {
+// inDoubt says in the report what became of a RouteAction that cannot be read for certain.
+func (v *value) inDoubt() string {
+	if v.doubt == "" {
 		return ""
 	}
-	return err.Error()
+	return "in doubt (" + v.doubt + "): nobody may relay by it, and mail goes out inside TLS alone"
+}
+
+// ofKey reports whether a value is told where the key in hand is told of: at a domain of what stands there, at the server of all.
+func (c *converter) ofKey(v value) bool { return v.from == "key" || c.path == c.serverPath() }
+
+// alwaysTLS reports whether all mail goes out inside TLS, whatever RouteAction says. In doubt it does.
+func (c *converter) alwaysTLS() (value, bool) {
+	v := c.value("AlwaysUseSsl")
+	on, err := v.truth()
+	if err != nil && c.ofKey(v) {
+		c.report.attend("AlwaysUseSsl of %s cannot be read for certain (%v): mail goes out inside TLS alone", c.path, err)
+	}
+	return v, on || err != nil
 }
 
 // siteSecurity converts how the server appears before next hops.
 func (c *converter) siteSecurity(b *block) {
 	s := b.block("outbound_security", "")
 	v, word := c.routeAction()
-	ssl := c.value("AlwaysUseSsl")
-	always, err := boolean(ssl.text)
+	ssl, always := c.alwaysTLS()
 	switch {
-	case err == nil && always && ssl.set():
+	case always:
 		c.record(ssl, s.set("tls", `"required"`, ssl.note()), "")
 	case word&routeSSL != 0:
-		c.record(v, s.set("tls", `"required"`, v.note()), "the bit SSL")
+		c.record(v, s.set("tls", `"required"`, v.note()), cmp.Or(v.inDoubt(), "the bit SSL"))
 	case v.set():
 		c.change(v, "delivery.outbound_security.tls", `"opportunistic"`, "the old service used no TLS; Mailroot uses it where it is offered, which is its default")
 	}

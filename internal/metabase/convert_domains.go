@@ -145,8 +145,8 @@ func (c *converter) localDomain(name string, v value, word uint32) {
 	}
 	b := c.vs.block("domain", name)
 	b.set("kind", `"alias"`, v.note())
-	why := ""
-	if word&routeAlias == 0 {
+	why := v.inDoubt()
+	if word&routeAlias == 0 && why == "" {
 		why = "it was a local domain of its own; as an alias its recipients are rewritten to the default domain"
 	}
 	if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
@@ -179,8 +179,8 @@ func (c *converter) entry(b *block, v value, why string) {
 func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 	b := c.vs.block("domain", name)
 	b.set("kind", `"remote"`, v.note())
-	why := ""
-	if word&routeDeliver != 0 {
+	why := v.inDoubt()
+	if word&routeDeliver != 0 && why == "" {
 		why = "the bit DELIVER (mailboxes here) is not taken: it is a remote domain"
 	}
 	c.entry(b, v, why)
@@ -191,18 +191,13 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 		return
 	}
 	c.route(b, v, word)
-	if word&routeDomainRelay != 0 {
+	if word&routeDomainRelay != 0 && !c.guarded() {
 		b.set("allow_relay", "true", "The bit DOMAIN_RELAY: anybody may send mail for it.")
 	}
 	if word&routeHELO != 0 {
 		b.set("send_helo", "true")
 	}
-	switch {
-	case word&routeSSL != 0 && !site:
-		b.set("tls", `"required"`)
-	case word&routeSSL == 0 && site && v.from == "key":
-		b.set("tls", `"opportunistic"`)
-	}
+	c.domainTLS(b, v, word, site)
 	c.fetched(b, v, word)
 	if c.domainCredentials(b, v, word) {
 		c.report.attend("%s authenticates to its next hop, which is not in this version: a next hop that asks for it refuses the mail, and it is returned%s", c.path, freezing(b.label))
@@ -211,6 +206,30 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 		c.leave(v, "bits that are not taken: %s", names)
 	}
 	c.wildcard(b, v)
+}
+
+// domainTLS says that mail for a domain goes inside TLS where that of others does not, and the other way round. AlwaysUseSsl of the
+// server holds for all.
+func (c *converter) domainTLS(b *block, v value, word uint32, site bool) {
+	ssl, always := c.alwaysTLS()
+	switch {
+	case word&routeSSL == 0 && !always && site && v.from == "key":
+		e := b.set("tls", `"opportunistic"`, "Its RouteAction has not the bit SSL, which that of the server has.")
+		c.change(v, c.within(e.path), e.value, "that of the server has the bit SSL, this one has not: the old service sent its mail without TLS; Mailroot uses it where it is offered")
+	case !site && always:
+		c.record(ssl, b.set("tls", `"required"`, ssl.note()), "")
+	case !site && word&routeSSL != 0:
+		b.set("tls", `"required"`)
+	}
+}
+
+// guarded reports whether something at the domain in hand says who is let in. The old service asked that of virtual servers, so that it is
+// not known what it was to do: nobody may relay to the domain. What is left over tells of it.
+func (c *converter) guarded() bool {
+	return slices.ContainsFunc(c.chain[0].Props, func(p *Prop) bool {
+		row := c.tree.names.find(p.Name, p.ID)
+		return row != nil && row.ofAccess()
+	})
 }
 
 // route sets the next hop of a domain.

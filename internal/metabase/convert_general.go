@@ -31,6 +31,10 @@ func (c *converter) bindings() {
 	v := c.value("ServerBindings")
 	all, found := make(map[string]bool), 0
 	rows := slices.Compact(lines(v.text))
+	if v.doubt != "" {
+		c.leave(v, "%s", v.doubt)
+		rows = nil
+	}
 	if len(rows) > maxBindings {
 		c.leave(v, "it has %d rows, of which the first %d were read", len(rows), maxBindings)
 		rows = rows[:maxBindings]
@@ -57,7 +61,8 @@ func (c *converter) bindings() {
 	if v.set() && found == 0 {
 		b := c.vs.block("binding", "127.0.0.1:25")
 		b.notes = []string{v.note(), "No address to listen on could be read, so that it is this computer alone."}
-		c.report.attend("no address to listen on could be read in ServerBindings of %s; the service listens on 127.0.0.1:25 alone", c.path)
+		why := cmp.Or(v.doubt, "none of its rows has one")
+		c.report.attend("no address to listen on could be read in ServerBindings of %s (%s); the service listens on 127.0.0.1:25 alone", c.path, why)
 	}
 	c.secureBindings(all)
 }

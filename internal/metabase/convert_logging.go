@@ -192,6 +192,10 @@ func (c *converter) leftover(k *Key, p *Prop) {
 	}
 	row := c.tree.names.find(p.Name, p.ID)
 	alone := p.Alone && strings.EqualFold(k.Path, serviceRoot)
+	atDomain := row != nil && row.ofAccess() && domainOf(k) != ""
+	if atDomain {
+		c.report.attend("%s stands at the domain %s, and the old service asked it of virtual servers: nothing but relay to the domain is closed by it", row.Name, shown(domainOf(k)))
+	}
 	if alone && row != nil && row.Guards != "" {
 		c.report.attend("%s of %s does not hold for the virtual servers, as its attributes lack INHERIT: what it says of who is let in is not taken", row.Name, k.Path)
 	}
@@ -204,6 +208,9 @@ func (c *converter) leftover(k *Key, p *Prop) {
 		c.add(&c.report.NotTaken, l)
 	case row == nil:
 		c.add(&c.report.Unknown, l)
+	case atDomain:
+		l.Why = "it is a matter of virtual servers, not of domains"
+		c.add(&c.report.NotTaken, l)
 	case alone:
 		l.Why = "its attributes lack INHERIT: it holds for " + serviceRoot + " itself, not for the virtual servers"
 		c.add(&c.report.NotTaken, l)

@@ -129,3 +129,72 @@ func TestInherit(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be told for certain of where mail goes lets nobody relay, makes no domain local, and sends nothing in clear.
+func TestOddRoutes(t *testing.T) {
+	domain := func(a attrs) string { return keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/a.example", a) }
+	again := func(a attrs) string { return keyElement("IIsSmtpDomain", "/LM/smtpsvc/1/domain/A.example", a) }
+	hop := func(action string) attrs { return attrs{"RouteAction": action, "RouteActionString": "[192.0.2.7]"} }
+	for _, c := range []struct {
+		name      string
+		server    attrs
+		domains   string
+		site      string // delivery.outbound_security.tls
+		want      string // of the domain
+		attention string
+		report    string // a line of it
+	}{
+		{"relay and TLS", nil, domain(hop("4102")), "opportunistic", "remote required relay", "", ""},
+		{"neither", nil, domain(hop("2")), "opportunistic", "remote opportunistic", "", ""},
+		{"relay twice", nil, domain(hop("4098")) + again(hop("2")), "opportunistic", "remote required", "stands twice", "in doubt (it stands twice"},
+		{"local twice", nil, domain(attrs{"RouteAction": "16"}) + again(attrs{"RouteAction": "0"}), "opportunistic", "remote required", "stands twice", "in doubt"},
+		{"TLS is misspelt", nil, domain(hop("SMARTHOST | SLS | DOMAIN_RELAY")), "opportunistic", "remote required", "SLS", "unknown flags: SLS"},
+		{"an alias with a flag that is none", nil, domain(attrs{"RouteAction": "ALIAS | X"}), "opportunistic", "alias", "unknown flags: X", "unknown flags: X"},
+		{"of another type", nil, `<IIsSmtpDomain Location="/LM/SmtpSvc/1/Domain/a.example">` + row(`Name="RouteAction" ID="36946" Value="4096" Type="STRING"`) + "</IIsSmtpDomain>",
+			"opportunistic", "remote required", "type STRING", "type STRING"},
+		{"of the server", attrs{"RouteAction": "SLS"}, domain(attrs{}), "required", "remote required", "RouteAction of /LM/SmtpSvc/1 cannot", "unknown flags: SLS"},
+		{"the bit SSL of the server, not of the domain", attrs{"RouteAction": "4"}, domain(hop("2")), "required", "remote opportunistic", "", "that of the server has the bit SSL"},
+		{"AlwaysUseSsl of the server", attrs{"AlwaysUseSsl": "TRUE"}, domain(hop("2")), "required", "remote required", "", ""},
+		{"AlwaysUseSsl of the server and the bit", attrs{"AlwaysUseSsl": "TRUE", "RouteAction": "4"}, domain(hop("2")), "required", "remote required", "", ""},
+		{"AlwaysUseSsl that cannot be read", attrs{"AlwaysUseSsl": "ja"}, domain(hop("2")), "required", "remote required", "AlwaysUseSsl of /LM/SmtpSvc/1 cannot", ""},
+		{"AlwaysUseSsl of the domain", nil, domain(attrs{"RouteAction": "0", "AlwaysUseSsl": "TRUE"}), "opportunistic", "remote required", "", `AlwaysUseSsl = TRUE  ->  domain["a.example"].tls`},
+		{"access of a domain", nil, domain(attrs{"RouteAction": "4096", "AccessSSLFlags": "AccessSSL"}), "opportunistic", "remote opportunistic", "AccessSSLFlags stands at the domain a.example", "a matter of virtual servers"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, r := imports(t, c.server, c.domains)
+			got := ""
+			for _, d := range v.Domains {
+				got = strings.TrimSpace(string(d.Kind) + " " + string(d.TLS))
+				if d.AllowRelay {
+					got += " relay"
+				}
+			}
+			if site := string(v.Delivery.OutboundSecurity.TLS); got != c.want || site != c.site {
+				t.Errorf("got %q, and %q for all; want %q, %q", got, site, c.want, c.site)
+			}
+			said := strings.Join(r.Report.Attention, "\n")
+			if (c.attention == "") != (said == "") || !strings.Contains(said, c.attention) {
+				t.Errorf("it says %q, want %q", said, c.attention)
+			}
+			var text strings.Builder
+			if err := r.Report.Write(&text); err != nil || !strings.Contains(text.String(), c.report) {
+				t.Errorf("%v: the report is\n%s\nwithout %q", err, &text, c.report)
+			}
+		})
+	}
+}
+
+// Bindings of which one cannot tell which are right are this computer alone.
+func TestOddBindings(t *testing.T) {
+	second := keyElement("IIsSmtpServer", "/LM/smtpsvc/1", attrs{"ServerBindings": ":25:"})
+	for name, server := range map[string]string{"twice": second, "of another type": `<IIsSmtpServer Location="/LM/SmtpSvc/1">` + row(`Name="ServerBindings" ID="1023" Value=":2525:" Type="DWORD"`) + "</IIsSmtpServer>"} {
+		a := attrs{"ServerBindings": "10.0.0.1:25:"}
+		if name != "twice" {
+			a = nil
+		}
+		v, r := imports(t, a, server)
+		if len(v.Bindings) != 1 || v.Bindings[0].Address != "127.0.0.1:25" || len(r.Report.Attention) != 1 {
+			t.Errorf("%s: %+v, and it says %q", name, v.Bindings, r.Report.Attention)
+		}
+	}
+}

@@ -29,10 +29,13 @@ type Property struct {
 	Setting string
 	Why     string // of Changed and NotTaken, for people
 	Secret  bool   // its value is never shown, nor written
-	// Guards is the type of a property that says who is let in: "DWORD", "MULTISZ" or "BINARY"; "" for all others. What is odd about one
-	// that guards lets nobody in.
+	// Guards is the type of a property that says who is let in, or what goes inside TLS: "DWORD", "MULTISZ" or "BINARY"; "" for all others. What
+	// is odd about one that guards lets nobody in, and nothing out in clear.
 	Guards string
 }
+
+// ofAccess reports whether it says who is let in to a virtual server.
+func (p *Property) ofAccess() bool { return p.Guards != "" && strings.HasPrefix(p.Setting, "access.") }
 
 // wrongType says that the <Custom> row of a property that guards has a type by which the old service did not find it.
 func (p *Property) wrongType(row Prop) string {
@@ -90,7 +93,7 @@ func taken(name string, id uint32, def, setting string) Property {
 	return Property{Name: name, ID: id, Default: def, Fate: Taken, Setting: setting}
 }
 
-// guards marks a property that says who is let in.
+// guards marks a property as one that guards, of that type.
 func guards(kind string, p Property) Property {
 	p.Guards = kind
 	return p

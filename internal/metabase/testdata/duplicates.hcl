@@ -95,6 +95,7 @@ virtual_server "default" {
     kind = "remote"
     # RouteActionString = [192.0.2.1]
     route = ["[192.0.2.1]"]
+    tls = "required"
   }
 
   access {
