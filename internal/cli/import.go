@@ -26,8 +26,11 @@ type importCommand struct {
 
 // Run makes a configuration of an old one.
 func (c *importCommand) Run(e *env) error {
-	if c.Force && c.Out == "" {
+	switch {
+	case c.Force && c.Out == "":
 		return &exitError{ExitUsage, errors.New("--force is for --out")}
+	case c.Server < 0:
+		return &exitError{ExitUsage, errors.New("--server is the number of a virtual server, as in /LM/SmtpSvc/1: 1 or more")}
 	}
 	in, err := c.open(e)
 	if err != nil {

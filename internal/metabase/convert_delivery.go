@@ -3,10 +3,12 @@ package metabase
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/config"
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 func (c *converter) delivery() {
@@ -33,19 +35,25 @@ func (c *converter) smartHost(b *block) {
 		return
 	}
 	e := b.set("smart_host", list(hosts(host.text)), host.note())
-	c.record(host, e, "")
-	if e.off != "" {
-		c.report.attend("the smart host %s of %s cannot be taken (%s): mail goes by DNS until delivery.smart_host is set", quoted(host.text), c.path, e.off)
-		return
-	}
-	c.loops(host.text, "delivery.smart_host")
+	defer func() { c.record(host, e, "") }()
 	n, err := number(kind.text)
 	switch {
+	case e.off != "":
+		c.report.attend("the smart host %s of %s cannot be taken (%s): mail goes by DNS until delivery.smart_host is set", quoted(host.text), c.path, e.off)
+		if kind.set() {
+			c.leave(kind, "the smart host is not taken")
+		}
+		return
 	case err != nil || n > 2:
 		c.leave(kind, "%s is no kind that is known; the smart host is always used", quoted(kind.text))
 	case n == 0:
 		e.off = "SmartHostType is 0, so that the old service did not use it"
-		c.change(kind, "delivery.smart_host", e.value, "commented out: "+e.off)
+		c.change(kind, "delivery.smart_host", e.value, "commented out: 0 is that the old service did not use it")
+		if !kind.set() {
+			e.off = "SmartHostType is absent, and 0 by default, so that the old service did not use it"
+			c.report.attend("the smart host %s of %s is commented out: SmartHostType is absent, and 0 by default, so that the old service did not use it. Mail goes by DNS; if it went to the smart host, take the # away", quoted(host.text), c.path)
+		}
+		return
 	default:
 		c.record(kind, b.set("direct_first", strconv.FormatBool(n == 1), kind.note()), "")
 	}
@@ -56,32 +64,64 @@ func hosts(s string) []string {
 	return strings.FieldsFunc(clean(s), func(r rune) bool { return r == ';' || r == ',' || r == ' ' })
 }
 
-// loops warns of a next hop that is this server.
-func (c *converter) loops(text, setting string) {
-	for _, h := range hosts(text) {
-		name := strings.ToLower(strings.TrimSuffix(h, "."))
-		if name != "" && (name == c.fqdn || name == "localhost" || name == "127.0.0.1" || name == "[127.0.0.1]") {
-			c.report.attend("%s of %s is this server itself (%s): mail would go round in a circle", setting, c.path, shown(h))
+// loops warns of next hops that are a server itself: its name or an address that it listens on, with its port.
+func (c *converter) loops(v *config.VirtualServer) {
+	look := func(setting string, hosts []mail.Host) {
+		for _, h := range hosts {
+			if h.Port == 0 {
+				h.Port = uint16(v.Connections.OutboundPort)
+			}
+			if listensOn(v, h) {
+				c.report.attend("%s is this server itself (%s): mail would go round in a circle", setting, shown(h.String()))
+			}
 		}
 	}
+	look("delivery.smart_host", v.Delivery.SmartHost)
+	for i := range v.Domains {
+		look("domain["+config.Quote(v.Domains[i].Name)+"].route", v.Domains[i].Route)
+	}
+}
+
+// listensOn reports whether a next hop is one of the bindings. One on all addresses has those of loopback for certain; its others are the
+// new machine's, which "mailroot config check" knows there.
+func listensOn(v *config.VirtualServer, h mail.Host) bool {
+	return slices.ContainsFunc(v.Bindings, func(b config.Binding) bool {
+		switch {
+		case int(b.Port) != int(h.Port):
+			return false
+		case !h.Addr.IsValid():
+			return strings.EqualFold(h.Name, v.FQDN) || strings.EqualFold(h.Name, "localhost")
+		}
+		return h.Addr == b.IP || h.Addr.IsLoopback() && (!b.IP.IsValid() || b.IP.IsUnspecified())
+	})
 }
 
 func (c *converter) masquerade(b *block) {
 	v, do := c.value("MasqueradeDomain"), c.value("DoMasquerade")
-	e := c.text(b, "masquerade_domain", "MasqueradeDomain")
-	if !do.set() {
+	if strings.TrimSpace(v.text) == "" {
+		if do.set() {
+			c.leave(do, "there is no MasqueradeDomain")
+		}
 		return
 	}
-	if on, err := boolean(do.text); e != nil && e.off == "" && err == nil && !on {
+	e := b.set("masquerade_domain", config.Quote(clean(v.text)), v.note())
+	on, err := boolean(do.text)
+	switch {
+	case e.off != "":
+		if do.set() {
+			c.leave(do, "the masquerade domain is not taken")
+		}
+	case err == nil && on:
+		c.change(do, "delivery.masquerade_domain", "", "the masquerade domain is in force")
+	default:
 		e.off = "DoMasquerade is FALSE, so that the old service did not use it"
-		c.change(do, "delivery.masquerade_domain", e.value, "commented out: "+e.off)
-		return
+		if err != nil || !do.set() {
+			e.off = strings.TrimSuffix(do.note(), ".") + ": the old service did not use it"
+			c.report.attend("the masquerade domain %s of %s is commented out (%s). If senders were rewritten to it, take the # away", quoted(v.text), c.path, e.off)
+		}
+		c.change(do, "delivery.masquerade_domain", e.value, "commented out: FALSE is that the old service did not use it")
 	}
-	if v.text == "" {
-		c.leave(do, "there is no MasqueradeDomain")
-		return
-	}
-	c.change(do, "delivery.masquerade_domain", "", "the masquerade domain is in force")
+	c.record(v, e, "")
 }
 
 func (c *converter) hasLaterRetry() bool {

@@ -249,9 +249,7 @@ func (c *converter) route(b *block, v value, word uint32) {
 		c.record(target, e, "")
 		if e.off != "" {
 			c.report.attend("the next hop %s of %s cannot be taken (%s): its mail goes as that of all others", quoted(target.text), shown(b.label), e.off)
-			return
 		}
-		c.loops(target.text, fmt.Sprintf("domain[%s].route", config.Quote(b.label)))
 	}
 }
 

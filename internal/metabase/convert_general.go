@@ -13,9 +13,7 @@ import (
 
 func (c *converter) general() {
 	c.text(c.vs, "description", "ServerComment")
-	if e := c.text(c.vs, "fqdn", "FullyQualifiedDomainName"); e != nil && e.off == "" {
-		c.fqdn = strings.ToLower(strings.Trim(e.value, `"`))
-	}
+	c.text(c.vs, "fqdn", "FullyQualifiedDomainName")
 	c.bindings()
 	auto := c.value("ServerAutoStart")
 	if on, err := boolean(auto.text); auto.set() {
@@ -164,7 +162,23 @@ func (c *converter) connections() {
 	c.seconds(b, "inbound_timeout", "ConnectionTimeout")
 	c.outboundLimits(b)
 	c.seconds(b, "outbound_timeout", "RemoteTimeout")
-	c.count(b, "outbound_port", "RemoteSmtpPort")
+	c.outboundPort(b)
+}
+
+// outboundPort sets the port of next hops, which is not made to fit: another one than that of the old service would be a stranger's.
+func (c *converter) outboundPort(b *block) {
+	v := c.value("RemoteSmtpPort")
+	n, err := number(v.text)
+	if err == nil && (n == 0 || n > 65535) {
+		err = fmt.Errorf("%s is no port", quoted(v.text))
+	}
+	if err != nil {
+		c.leave(v, "%v; %s holds, the default of the original", err, v.row.Default)
+		c.report.attend("RemoteSmtpPort of %s: %v; mail goes out to port %s", c.path, err, v.row.Default)
+		b.set("outbound_port", v.row.Default, "RemoteSmtpPort is no port; the default of the original is "+v.row.Default+".")
+		return
+	}
+	c.record(v, b.set("outbound_port", strconv.FormatUint(uint64(n), 10), v.note()), "")
 }
 
 // outboundLimits converts the two limits, of which the one of a domain cannot be above the other.
@@ -177,7 +191,9 @@ func (c *converter) outboundLimits(b *block) {
 		c.leave(total, "%v; no limit holds", err)
 		n = 0
 	}
-	if on, err := boolean(used.text); used.set() && err == nil && !on && n != 0 && n != noLimit {
+	unused := ""
+	if on, odd := boolean(used.text); odd == nil && !on && err == nil && n != 0 && n != noLimit {
+		unused = strings.TrimSuffix(used.note(), ".") + ": MaxOutConnections was no limit"
 		c.change(used, "connections.outbound_limit", `"unlimited"`, "MaxOutConnections was no limit, as this says")
 		n = 0
 	} else if used.set() {
@@ -185,6 +201,9 @@ func (c *converter) outboundLimits(b *block) {
 	}
 	literal, why := fit(s, n, 1, plain)
 	e := b.set("outbound_limit", literal, total.note())
+	if unused != "" {
+		e.notes, why = append(e.notes, unused+"."), unused
+	}
 	if err == nil {
 		c.record(total, e, why)
 	}

@@ -132,17 +132,17 @@ func needs(engine string) string { return "not in this version: it needs " + eng
 func (b *block) labelRefused() string { return b.schema.RefusesLabel(b.label) }
 
 // settle comments out what the check of the whole file refuses, so that what is written is in order. What it
-// cannot settle is an error.
-func (d *document) settle() ([]byte, []string, error) {
+// cannot settle is an error. It returns the file, what it says, and what was commented out.
+func (d *document) settle() ([]byte, *config.Config, []string, error) {
 	var told []string
 	for range maxRounds {
 		text := d.render()
 		if len(text) > config.MaxFileSize {
-			return nil, nil, tooMuch("the configuration would have %d KB, and a configuration file has %d at most; the domains and lists of this server are too many", len(text)>>10, config.MaxFileSize>>10)
+			return nil, nil, nil, tooMuch("the configuration would have %d KB, and a configuration file has %d at most; the domains and lists of this server are too many", len(text)>>10, config.MaxFileSize>>10)
 		}
-		_, problems := config.Parse(text, "")
+		cfg, problems := config.Parse(text, "")
 		if !problems.HasErrors() {
-			return text, told, nil
+			return text, cfg, told, nil
 		}
 		settled := false
 		for _, p := range problems.Errors() {
@@ -152,10 +152,10 @@ func (d *document) settle() ([]byte, []string, error) {
 			}
 		}
 		if !settled {
-			return nil, nil, fmt.Errorf("the configuration made of it is in error, so that nothing was written:\n%s", problems)
+			return nil, nil, nil, fmt.Errorf("the configuration made of it is in error, so that nothing was written:\n%s", problems)
 		}
 	}
-	return nil, nil, fmt.Errorf("the configuration made of it stays in error after %d repairs, so that nothing was written", maxRounds)
+	return nil, nil, nil, fmt.Errorf("the configuration made of it stays in error after %d repairs, so that nothing was written", maxRounds)
 }
 
 // maxRounds bounds settle: each round reads the file once, and tells up to 200 problems.

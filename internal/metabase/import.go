@@ -77,7 +77,6 @@ type converter struct {
 	chain []*Key // where a property is looked for: a key, then those above it
 	later bool   // the service of Windows 2000 and after, not that of IIS 4
 	local string // its default domain, "" when the host's name is
-	fqdn  string
 }
 
 // defaultName is the virtual server that always exists.
@@ -112,13 +111,14 @@ func convert(tree *Tree, o Options) (*Result, error) {
 		c.server()
 	}
 	c.shared()
-	text, told, err := c.doc.settle()
+	text, cfg, told, err := c.doc.settle()
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range told {
 		c.report.attend("commented out, because the check of the file refuses it: %s", shown(t))
 	}
+	c.loops(cfg.Server(defaultName))
 	c.report.Notes = append(c.report.Notes, tree.Notes...)
 	c.next()
 	return &Result{Config: text, Report: c.report}, nil
@@ -174,7 +174,7 @@ func (c *converter) begin(n int, first bool, refused string) {
 	}
 	c.chain = []*Key{c.tree.at(c.path), c.tree.at(serviceRoot)}
 	c.later = !c.tree.text || c.hasLaterRetry() || !c.hasOldRetry()
-	c.local, c.fqdn = "", ""
+	c.local = ""
 	s := Server{Number: n, Name: name, Active: c.vs.off == ""}
 	if p := c.chain[0].get("ServerComment"); p != nil {
 		s.Description = shown(p.Value)

@@ -52,6 +52,10 @@ func readXML(in *octets) (*Tree, error) {
 				x.last = k.Path
 			}
 			x.open = x.open[:len(x.open)-1]
+		case xml.CharData:
+			if err := x.outside(string(t), line); err != nil {
+				return nil, err
+			}
 		case xml.Directive:
 			if err := x.directive(string(t), line); err != nil {
 				return nil, err
@@ -68,6 +72,20 @@ func (x *xmlReader) end() (*Tree, error) {
 		return nil, fmt.Errorf("the file holds nothing of the SMTP service: no key is at or below %s, and %d are elsewhere", serviceRoot, x.others)
 	}
 	return x.tree, nil
+}
+
+// outside refuses text around the file's one element.
+func (x *xmlReader) outside(text string, line int) error {
+	if len(x.open) > 0 || strings.TrimSpace(text) == "" {
+		return nil
+	}
+	before := len(text) - len(strings.TrimLeft(text, " \t\r\n"))
+	line += strings.Count(text[:before], "\n")
+	where := "before <configuration>"
+	if x.roots > 0 {
+		where = "behind </configuration>"
+	}
+	return fmt.Errorf("line %d: there is text %s, where none can be: %s; copy the file again", line, where, quoted(text))
 }
 
 // charset is asked when the XML declaration names an encoding that is not UTF-8.
@@ -242,6 +260,9 @@ func (x *xmlReader) wrong(err error) error {
 }
 
 func (x *xmlReader) truncated(line int) error {
+	if x.roots > 0 && len(x.open) == 0 {
+		return fmt.Errorf("line %d: what stands behind </configuration> is not whole; copy the file again", line)
+	}
 	where := "before the first key"
 	switch n := len(x.open); {
 	case n > 0 && x.open[n-1].key != nil:

@@ -109,7 +109,7 @@ func TestMasqueradeAndHELO(t *testing.T) {
 	port, hop := sinks(t, "127.0.0.11", "127.0.0.12")
 	const useHELO = 0x400000
 	o := old{
-		server: attrs{"RelayIpList": everybody, "RemoteSmtpPort": fmt.Sprint(port), "SmartHost": "[127.0.0.11]", "SmartHostType": "2", "MasqueradeDomain": "shown.test"},
+		server: attrs{"RelayIpList": everybody, "RemoteSmtpPort": fmt.Sprint(port), "SmartHost": "[127.0.0.11]", "SmartHostType": "2", "MasqueradeDomain": "shown.test", "DoMasquerade": "TRUE"},
 		domains: map[string]attrs{
 			"helo.test": {"RouteAction": routeAction(toSmartHost | useHELO), "RouteActionString": "[127.0.0.12]"},
 		},

@@ -24,7 +24,9 @@ virtual_server "default" {
     # ConnectionTimeout = 600
     inbound_timeout = "10m"
     # MaxOutConnections = 1000
-    outbound_limit = 1000
+    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+    # no limit.
+    outbound_limit = "unlimited"
     # MaxOutConnectionsPerDomain = 100
     outbound_per_domain = 100
     # RemoteTimeout = 600

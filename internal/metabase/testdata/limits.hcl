@@ -24,9 +24,11 @@ virtual_server "default" {
     # ConnectionTimeout = 100000
     inbound_timeout = "1d"
     # MaxOutConnections = 10
-    outbound_limit = 10
+    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+    # no limit.
+    outbound_limit = "unlimited"
     # MaxOutConnectionsPerDomain = 100
-    outbound_per_domain = 10
+    outbound_per_domain = 100
     # RemoteTimeout = 0x258
     outbound_timeout = "10m"
     # RemoteSmtpPort = 2525
@@ -138,6 +140,7 @@ virtual_server "default" {
 #    # ConnectionTimeout is absent; the default of the original is 600.
 #    inbound_timeout = "10m"
 #    # MaxOutConnections = 200
+#    # LimitRemoteConnections = FALSE: MaxOutConnections was no limit.
 #    outbound_limit = "unlimited"
 #    # MaxOutConnectionsPerDomain is absent; the default of the original is 0.
 #    outbound_per_domain = "unlimited"

@@ -24,7 +24,9 @@ virtual_server "default" {
     # ConnectionTimeout = 600
     inbound_timeout = "10m"
     # MaxOutConnections = 1000
-    outbound_limit = 1000
+    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+    # no limit.
+    outbound_limit = "unlimited"
     # MaxOutConnectionsPerDomain = 100
     outbound_per_domain = 100
     # RemoteTimeout = 600
@@ -158,7 +160,9 @@ virtual_server "default" {
 #    # ConnectionTimeout = 600
 #    inbound_timeout = "10m"
 #    # MaxOutConnections = 1000
-#    outbound_limit = 1000
+#    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+#    # no limit.
+#    outbound_limit = "unlimited"
 #    # MaxOutConnectionsPerDomain = 100
 #    outbound_per_domain = 100
 #    # RemoteTimeout = 600
@@ -285,7 +289,9 @@ virtual_server "default" {
 #    # ConnectionTimeout = 600
 #    inbound_timeout = "10m"
 #    # MaxOutConnections = 1000
-#    outbound_limit = 1000
+#    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+#    # no limit.
+#    outbound_limit = "unlimited"
 #    # MaxOutConnectionsPerDomain = 100
 #    outbound_per_domain = 100
 #    # RemoteTimeout = 600
@@ -424,7 +430,9 @@ virtual_server "default" {
 #    # ConnectionTimeout = 600
 #    inbound_timeout = "10m"
 #    # MaxOutConnections = 1000
-#    outbound_limit = 1000
+#    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+#    # no limit.
+#    outbound_limit = "unlimited"
 #    # MaxOutConnectionsPerDomain = 100
 #    outbound_per_domain = 100
 #    # RemoteTimeout = 600
@@ -546,7 +554,9 @@ virtual_server "default" {
 #    # ConnectionTimeout = 600
 #    inbound_timeout = "10m"
 #    # MaxOutConnections = 1000
-#    outbound_limit = 1000
+#    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+#    # no limit.
+#    outbound_limit = "unlimited"
 #    # MaxOutConnectionsPerDomain = 100
 #    outbound_per_domain = 100
 #    # RemoteTimeout = 600

@@ -26,9 +26,11 @@ virtual_server "default" {
     # ConnectionTimeout is absent; the default of the original is 600.
     inbound_timeout = "10m"
     # MaxOutConnections = 500
-    outbound_limit = 500
+    # LimitRemoteConnections is absent; the default of the original is FALSE: MaxOutConnections was
+    # no limit.
+    outbound_limit = "unlimited"
     # MaxOutConnectionsPerDomain is absent; the default of the original is 0.
-    outbound_per_domain = 500
+    outbound_per_domain = "unlimited"
     # RemoteSmtpPort is absent; the default of the original is 25.
     outbound_port = 25
   }
