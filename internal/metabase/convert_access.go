@@ -166,6 +166,7 @@ func (c *converter) relay(b *block) {
 		c.record(auth, sub.set("authenticated", fmt.Sprint(on), auth.note()), "")
 	} else {
 		c.record(auth, sub.set("authenticated", "false", auth.note()), "in doubt authenticated clients may not relay")
+		c.report.attend("RelayForAuth of %s cannot be read for certain (%v): authenticated clients may not relay by it", c.path, err)
 	}
 }
 

@@ -63,6 +63,26 @@ func prefixes(l config.AddressList) string {
 	return string(l.Mode) + " " + strings.Join(out, " ")
 }
 
+// letsIn checks who may relay and who may connect.
+func letsIn(t *testing.T, v *config.VirtualServer, relay, connect string) {
+	t.Helper()
+	if got := prefixes(v.Access.Relay); got != relay {
+		t.Errorf("relay: %q, want %q", got, relay)
+	}
+	if got := prefixes(v.Access.ConnectionControl); got != connect {
+		t.Errorf("connections: %q, want %q", got, connect)
+	}
+}
+
+// attends checks that the report begins with something, or with nothing where want is "".
+func attends(t *testing.T, r *Result, want string) {
+	t.Helper()
+	said := strings.Join(r.Report.Attention, "\n")
+	if (want == "") != (said == "") || !strings.Contains(said, want) {
+		t.Errorf("it says %q, want %q", said, want)
+	}
+}
+
 // What is not understood lets nobody in, and the report begins with that (R1).
 func TestDoubtCloses(t *testing.T) {
 	host := "255.255.255.255"
@@ -111,16 +131,8 @@ func TestDoubtCloses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, r := imports(t, c.server)
-			if got := prefixes(v.Access.Relay); got != c.relay {
-				t.Errorf("relay: %q, want %q", got, c.relay)
-			}
-			if got := prefixes(v.Access.ConnectionControl); got != c.connect {
-				t.Errorf("connections: %q, want %q", got, c.connect)
-			}
-			said := strings.Join(r.Report.Attention, "\n")
-			if (c.attention == "") != (said == "") || !strings.Contains(said, c.attention) {
-				t.Errorf("it says %q, want %q", said, c.attention)
-			}
+			letsIn(t, v, c.relay, c.connect)
+			attends(t, r, c.attention)
 		})
 	}
 }

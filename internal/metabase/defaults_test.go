@@ -65,10 +65,7 @@ func TestSwitchesThatAreAbsent(t *testing.T) {
 			if got := r.Report.told(c.property); len(got) != 1 || got[0] != c.line {
 				t.Errorf("the report has %q, want %q", got, c.line)
 			}
-			said := strings.Join(r.Report.Attention, "\n")
-			if (c.attention == "") != (said == "") || !strings.Contains(said, c.attention) {
-				t.Errorf("it says %q, want %q", said, c.attention)
-			}
+			attends(t, r, c.attention)
 		})
 	}
 }

@@ -37,7 +37,10 @@ func TestOddGuardsClose(t *testing.T) {
 		{"a list of another type", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="" Type="STRING"`) + row(`Name="RelayIpList" ID="36970" Value="`+deny+`" Type="DWORD"`), nobody, nobody, "type STRING"},
 		{"lists of their type", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="`+oneAddress+`" Type="BINARY"`) + row(`ID="36970" Value="`+oneAddress+`" Type="IPSECLIST"`), one, one, ""},
 		{"a list under another name", nil, attrs{}, row(`Name="HopCount" ID="6019" Value="` + oneAddress + `" Type="BINARY"`), nobody, nobody, "a row of that ID is named HopCount"},
+		{"a row within a row", nil, attrs{}, `<Custom Name="X" Value="1">` + row(`Name="IPSecurity" ID="6019" Value="`+oneAddress+`" Type="BINARY"`) + "</Custom>", nobody, one, ""},
 		{"a row with two values", nil, attrs{}, row(`Name="RelayIpList" ID="36970" Value="` + deny + `" value="" Type="BINARY"`), nobody, everybody, "its row has value twice"},
+
+		{"RelayForAuth twice", nil, attrs{"RelayForAuth": "1"}, row(`Name="RelayForAuth" ID="36973" Value="0" Type="DWORD"`), nobody, everybody, "RelayForAuth of /LM/SmtpSvc/1 cannot be read for certain"},
 
 		{"AuthFlags is empty", nil, attrs{"AuthFlags": ""}, "", nobody, nobody, "it is empty"},
 		{"AuthFlags is empty below another", attrs{"AuthFlags": "AuthNTLM"}, attrs{"AuthFlags": ""}, "", nobody, nobody, "it is empty"},
@@ -72,16 +75,8 @@ func TestOddGuardsClose(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v, r := imports(t, c.server, keyElement("IIsSmtpService", "/LM/SmtpSvc", c.service),
 				`<IIsSmtpServer Location="/LM/SmtpSvc/1">`+c.rows+"</IIsSmtpServer>")
-			if got := prefixes(v.Access.Relay); got != c.relay {
-				t.Errorf("relay: %q, want %q", got, c.relay)
-			}
-			if got := prefixes(v.Access.ConnectionControl); got != c.connect {
-				t.Errorf("connections: %q, want %q", got, c.connect)
-			}
-			said := strings.Join(r.Report.Attention, "\n")
-			if (c.attention == "") != (said == "") || !strings.Contains(said, c.attention) {
-				t.Errorf("it says %q, want %q", said, c.attention)
-			}
+			letsIn(t, v, c.relay, c.connect)
+			attends(t, r, c.attention)
 		})
 	}
 }
@@ -172,10 +167,7 @@ func TestOddRoutes(t *testing.T) {
 			if site := string(v.Delivery.OutboundSecurity.TLS); got != c.want || site != c.site {
 				t.Errorf("got %q, and %q for all; want %q, %q", got, site, c.want, c.site)
 			}
-			said := strings.Join(r.Report.Attention, "\n")
-			if (c.attention == "") != (said == "") || !strings.Contains(said, c.attention) {
-				t.Errorf("it says %q, want %q", said, c.attention)
-			}
+			attends(t, r, c.attention)
 			var text strings.Builder
 			if err := r.Report.Write(&text); err != nil || !strings.Contains(text.String(), c.report) {
 				t.Errorf("%v: the report is\n%s\nwithout %q", err, &text, c.report)

@@ -14,7 +14,7 @@ type xmlReader struct {
 	in   *octets
 	d    *xml.Decoder
 	tree *Tree
-	// open has what each element that is not closed yet is: its name, and its key where it is one that is kept.
+	// open has what each element that is not closed yet is: its name, and its key where it is one that is kept, or a row of one.
 	open     []element
 	elements int
 	others   int    // keys of other services
@@ -134,7 +134,10 @@ func (x *xmlReader) start(t xml.StartElement, line int) error {
 	var err error
 	switch location, ok := attribute(t, "Location"); {
 	case strings.EqualFold(name, "Custom"):
-		err = x.custom(t, line)
+		if n := len(x.open); n > 0 {
+			e.key = x.open[n-1].key // also for a row within this one
+		}
+		err = x.custom(e.key, t, line)
 	case ok:
 		e.key, err = x.location(t, location, line)
 	case strings.HasPrefix(name, "IIs"):
@@ -171,11 +174,7 @@ func (x *xmlReader) location(t xml.StartElement, location string, line int) (*Ke
 }
 
 // custom reads a <Custom> row: a property that the schema does not know for the class of its key, or does not know at all.
-func (x *xmlReader) custom(t xml.StartElement, line int) error {
-	var k *Key
-	if n := len(x.open); n > 0 {
-		k = x.open[n-1].key
-	}
+func (x *xmlReader) custom(k *Key, t xml.StartElement, line int) error {
 	if k == nil {
 		return nil // of a key that is not kept
 	}
