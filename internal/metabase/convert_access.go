@@ -41,7 +41,7 @@ func (c *converter) connectionControl(b *block, closed string) {
 		sub.set("mode", `"all_except"`, v.note())
 		if v.set() {
 			c.change(v, "access.connection_control.mode", `"all_except"`, "there is nothing on the list: all may connect")
-			c.report.attend("%s of %s has nothing on it, which is taken as: all may connect. If the old dialog said \"Only the list below\", nobody could: set access.connection_control.mode to \"only\"", v.row.Name, c.path)
+			c.report.alarm("%s of %s has nothing on it, which is taken as: all may connect. If the old dialog said \"Only the list below\", nobody could: set access.connection_control.mode to \"only\"", v.row.Name, c.path)
 		}
 	default:
 		c.list(sub, v, l, "")
@@ -158,7 +158,7 @@ func (c *converter) relay(b *block) {
 		}
 	default:
 		if c.list(sub, v, l, "") && l.AllExcept {
-			c.report.attend("everybody but the %d on the list may relay through %s, as before: an open relay. To close it set access.relay.mode to \"only\", and access.relay.list to those alone that may", len(l.Networks), c.path)
+			c.report.alarm("everybody but the %d on the list may relay through %s, as before: an open relay. To close it set access.relay.mode to \"only\", and access.relay.list to those alone that may", len(l.Networks), c.path)
 		}
 	}
 	auth := c.value("RelayForAuth")
@@ -166,7 +166,7 @@ func (c *converter) relay(b *block) {
 		c.record(auth, sub.set("authenticated", fmt.Sprint(on), auth.note()), "")
 	} else {
 		c.record(auth, sub.set("authenticated", "false", auth.note()), "in doubt authenticated clients may not relay")
-		c.report.attend("RelayForAuth of %s cannot be read for certain (%v): authenticated clients may not relay by it", c.path, err)
+		c.report.alarm("RelayForAuth of %s cannot be read for certain (%v): authenticated clients may not relay by it", c.path, err)
 	}
 }
 
@@ -182,7 +182,7 @@ func (c *converter) doubt(b *block, v value, err error, closed string) {
 	l := v.line()
 	l.Setting, l.Result, l.Why = c.within(b.path), `"only", []`, "it cannot be read for certain: "+err.Error()+"; so "+closed
 	c.add(&c.report.Changed, l)
-	c.report.attend("%s of %s cannot be read for certain (%v): %s. Look at the old dialog, and set %s.list", v.row.Name, c.path, err, closed, c.within(b.path))
+	c.report.alarm("%s of %s cannot be read for certain (%v): %s. Look at the old dialog, and set %s.list", v.row.Name, c.path, err, closed, c.within(b.path))
 }
 
 // list writes a list with its mode. Names have no place in it yet: where they are let in they are left out, where they are kept out
@@ -213,12 +213,12 @@ func (c *converter) list(b *block, v value, l AddressList, off string) bool {
 	}
 	if why != "" {
 		notes = append(notes, "Not taken: "+why+".")
-		c.report.attend("%s of %s: not all of the list is taken: %s", v.row.Name, c.path, why)
+		c.report.alarm("%s of %s: not all of the list is taken: %s", v.row.Name, c.path, why)
 	}
 	b.set("list", list(entries), notes...).off = off
 	for _, p := range l.Networks {
 		if p.Bits() == 0 && b.name == "relay" && !l.AllExcept {
-			c.report.attend("the relay list of %s has all addresses on it (%s), as before: an open relay", c.path, p)
+			c.report.alarm("the relay list of %s has all addresses on it (%s), as before: an open relay", c.path, p)
 		}
 	}
 	line := v.line()

@@ -131,7 +131,7 @@ func (c *converter) authentication(b *block) (closed string) {
 		err = errors.New("no method is in it")
 	}
 	if err != nil {
-		c.report.attend("who may send mail without authentication through %s cannot be told from AuthFlags (%v): nobody may connect", c.path, err)
+		c.report.alarm("who may send mail without authentication through %s cannot be told from AuthFlags (%v): nobody may connect", c.path, err)
 		if v.set() {
 			c.leave(v, "%v: nobody may connect", err)
 		}
@@ -147,10 +147,10 @@ func (c *converter) authentication(b *block) (closed string) {
 	}
 	if len(usable) > 0 {
 		b.set("authentication", list(usable), "Until then.")
-		c.report.attend("clients of %s could authenticate, which is not in this version: those that did are anonymous now, and relay only if they are on the relay list", c.path)
+		c.report.alarm("clients of %s could authenticate, which is not in this version: those that did are anonymous now, and relay only if they are on the relay list", c.path)
 		return ""
 	}
-	c.report.attend("%s took mail from authenticated clients alone, which is not in this version: nobody may connect, as access.connection_control says. To let networks in without authentication, set its list", c.path)
+	c.report.alarm("%s took mail from authenticated clients alone, which is not in this version: nobody may connect, as access.connection_control says. To let networks in without authentication, set its list", c.path)
 	return "the old server took mail from authenticated clients alone, which is not in this version"
 }
 
@@ -182,7 +182,7 @@ func (c *converter) certificate(b *block) (closed string) {
 	}
 	switch {
 	case err != nil:
-		c.report.attend("whether %s took mail inside TLS alone cannot be told from AccessSSLFlags (%v): nobody may connect", c.path, err)
+		c.report.alarm("whether %s took mail inside TLS alone cannot be told from AccessSSLFlags (%v): nobody may connect", c.path, err)
 		if v.set() {
 			c.leave(v, "%v: nobody may connect", err)
 		}
@@ -196,7 +196,7 @@ func (c *converter) certificate(b *block) (closed string) {
 		e.off = "it needs access.certificate and access.private_key"
 		c.record(v, e, "")
 		why = append(why, "the old server took mail inside TLS alone, which needs access.certificate, access.private_key and access.require_tls")
-		c.report.attend("%s took mail inside TLS alone: until there is a certificate nobody may connect. Set access.certificate, access.private_key and access.require_tls, then access.connection_control", c.path)
+		c.report.alarm("%s took mail inside TLS alone: until there is a certificate nobody may connect. Set access.certificate, access.private_key and access.require_tls, then access.connection_control", c.path)
 	}
 	if word&accessSSL128 != 0 {
 		c.record(v, b.set("strong_only", "true", v.note()), "128 bits became TLS with forward secrecy and AEAD ciphers")
@@ -206,7 +206,7 @@ func (c *converter) certificate(b *block) (closed string) {
 		c.record(v, e, "client certificates authenticate")
 		if word&accessRequire != 0 && e.off != "" {
 			why = append(why, "the old server asked clients for certificates, which is not in this version")
-			c.report.attend("%s took mail from clients with certificates alone, which is not in this version: nobody may connect, as access.connection_control says", c.path)
+			c.report.alarm("%s took mail from clients with certificates alone, which is not in this version: nobody may connect, as access.connection_control says", c.path)
 		}
 	}
 	return strings.Join(why, "; ")

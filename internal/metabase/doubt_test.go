@@ -2,6 +2,7 @@ package metabase
 
 import (
 	"encoding/hex"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -188,5 +189,18 @@ func TestOddBindings(t *testing.T) {
 		if len(v.Bindings) != 1 || v.Bindings[0].Address != "127.0.0.1:25" || len(r.Report.Attention) != 1 {
 			t.Errorf("%s: %+v, and it says %q", name, v.Bindings, r.Report.Attention)
 		}
+	}
+}
+
+// Who is let in is said before all else, however much else there is to say.
+func TestAccessIsSaidFirst(t *testing.T) {
+	var domains strings.Builder
+	for i := range maxLines + 10 {
+		domains.WriteString(keyElement("IIsSmtpDomain", fmt.Sprintf("/LM/SmtpSvc/1/Domain/d%d.example", i), attrs{"RouteAction": "X"}))
+	}
+	_, r := imports(t, attrs{"SmartHost": "h.example", "AuthFlags": "AuthNTLM", "RelayIpList": "everybody"}, domains.String())
+	a := r.Report.Attention
+	if len(a) != maxLines || !strings.Contains(a[0], "from authenticated clients alone") || !strings.Contains(a[1], "RelayIpList") || !strings.Contains(a[2], "smart host") {
+		t.Errorf("%d lines, which begin with %q", len(a), a[:min(3, len(a))])
 	}
 }

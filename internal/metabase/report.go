@@ -23,6 +23,8 @@ type Report struct {
 	Notes     []string `json:"notes"` // what was odd about the input
 	Next      []Step   `json:"next"`
 	Left      int      `json:"left_out,omitempty"` // lines that the report has no room for
+
+	alarms int // of Attention, at its front
 }
 
 // Server is a virtual server of the old service.
@@ -77,6 +79,20 @@ func (r *Report) attend(format string, args ...any) {
 		return
 	}
 	r.Attention = append(r.Attention, text)
+}
+
+// alarm is attend for what says who is let in: it stands before all else, and has room where that has taken all of it.
+func (r *Report) alarm(format string, args ...any) {
+	if len(r.Attention) == maxLines && r.alarms < maxLines {
+		r.Attention = r.Attention[:maxLines-1]
+	}
+	n := len(r.Attention)
+	r.attend(format, args...)
+	if len(r.Attention) > n {
+		text := r.Attention[n]
+		r.Attention = slices.Insert(r.Attention[:n], r.alarms, text)
+		r.alarms++
+	}
 }
 
 // Write writes the report for people.

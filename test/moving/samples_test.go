@@ -41,6 +41,7 @@ var samples = map[string]does{
 	}},
 	"servers.xml":    {size: "33554432", routes: map[string]string{"far.invalid": "far.invalid"}},
 	"security.xml":   {closed: true},
+	"guards.xml":     {closed: true},
 	"logs.xml":       {size: "2097152"},
 	"windows.xml":    {size: "2097152"},
 	"cycles.xml":     {size: "2097152"},
