@@ -196,6 +196,8 @@ func (c *converter) outboundLimits(b *block) {
 		unused = strings.TrimSuffix(used.note(), ".") + ": MaxOutConnections was no limit"
 		c.change(used, "connections.outbound_limit", `"unlimited"`, "MaxOutConnections was no limit, as this says")
 		n = 0
+	} else if odd != nil {
+		c.leave(used, "%v; MaxOutConnections is taken for a limit", odd)
 	} else if used.set() {
 		c.record(used, &entry{path: b.path + ".outbound_limit"}, "")
 	}

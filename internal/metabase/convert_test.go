@@ -231,7 +231,9 @@ func TestSecrets(t *testing.T) {
 	}
 	custom := "<IIsSmtpServer Location=\"/LM/SmtpSvc/1\">" +
 		`<Custom Name="MyApiToken" Value="` + mark + `"/><Custom Name="Other" ID="7" Value="` + mark + `" Attributes="INHERIT | SECURE"/>` +
-		`<Custom Name="UnknownName_36949" ID="36949" Value="` + mark + `"/><Custom ID="4010" Value="` + mark + `"/></IIsSmtpServer>`
+		`<Custom Name="UnknownName_36949" ID="36949" Value="` + mark + `"/><Custom ID="4010" Value="` + mark + `"/>` +
+		`<Custom Name="ServerComment" Attributes="SECURE" Value="` + mark + `"/><Custom Name="HopCount" ID="36949" Value="` + mark + `"/><Custom Name="LogOdbcPassword" ID="6000" Value="` + mark + `"/>` +
+		`<Custom Name="AccessSSLFlags" ID="6030" Value="` + mark + `" Attributes="SECURE"/></IIsSmtpServer>`
 	_, r := imports(t, server, custom,
 		keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/a.example", attrs{"RouteAction": "266", "RoutePassword": mark, "RouteActionString": "mx.example"}),
 		keyElement("IIsSmtpRoutingSource", "/LM/SmtpSvc/1/RoutingSources", attrs{"SmtpDsPassword": mark}))

@@ -38,6 +38,7 @@ func TestOddGuardsClose(t *testing.T) {
 		{"a list of another type", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="" Type="STRING"`) + row(`Name="RelayIpList" ID="36970" Value="`+deny+`" Type="DWORD"`), nobody, nobody, "type STRING"},
 		{"lists of their type", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="`+oneAddress+`" Type="BINARY"`) + row(`ID="36970" Value="`+oneAddress+`" Type="IPSECLIST"`), one, one, ""},
 		{"a list under another name", nil, attrs{}, row(`Name="HopCount" ID="6019" Value="` + oneAddress + `" Type="BINARY"`), nobody, nobody, "a row of that ID is named HopCount"},
+		{"a list that is kept as a secret", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="` + oneAddress + `" Type="BINARY" Attributes="INHERIT | SECURE"`), nobody, nobody, "it is kept as a secret"},
 		{"a row within a row", nil, attrs{}, `<Custom Name="X" Value="1">` + row(`Name="IPSecurity" ID="6019" Value="`+oneAddress+`" Type="BINARY"`) + "</Custom>", nobody, one, ""},
 		{"a row with two values", nil, attrs{}, row(`Name="RelayIpList" ID="36970" Value="` + deny + `" value="" Type="BINARY"`), nobody, everybody, "its row has value twice"},
 

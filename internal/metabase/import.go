@@ -176,7 +176,7 @@ func (c *converter) begin(n int, first bool, refused string) {
 	c.later = !c.tree.text || c.hasLaterRetry() || !c.hasOldRetry()
 	c.local = ""
 	s := Server{Number: n, Name: name, Active: c.vs.off == ""}
-	if p := c.chain[0].get("ServerComment"); p != nil {
+	if p := c.chain[0].get("ServerComment"); p != nil && !p.Secure {
 		s.Description = shown(p.Value)
 	}
 	c.report.Servers = append(c.report.Servers, s)
@@ -233,6 +233,9 @@ func (c *converter) value(name string) value {
 		v.prop, v.text, v.from, v.above, v.doubt = p, p.Value, "key", i, p.Doubt
 		if i > 0 {
 			v.from = "inherited"
+		}
+		if p.Secure && !v.row.Secret { // encrypted, though the old service never did that to it
+			v.text = "(secret)"
 		}
 	}
 	if v.prop == nil && v.row.Default != "" {

@@ -102,6 +102,7 @@ func (t *Tree) add(k *Key, p Prop) error {
 	if row := t.names.find(p.Name, idOf(p)); row != nil {
 		if other := t.names.byID[p.ID]; other != nil && other != row {
 			p.Doubt = fmt.Sprintf("its ID %d is that of %s", p.ID, other.Name)
+			p.Secure = p.Secure || row.Secret || other.Secret
 			if other.Guards != "" { // which the old service may have found in the row
 				odd := p
 				odd.Name, odd.Doubt = other.Name, "a row of that ID is named "+row.Name
@@ -118,6 +119,9 @@ func (t *Tree) add(k *Key, p Prop) error {
 		p.Secure = p.Secure || row.Secret
 	}
 	p.Secure = p.Secure || secretName(p.Name)
+	if p.Secure {
+		p.Doubt = cmp.Or(p.Doubt, "it is kept as a secret")
+	}
 	if old := k.get(p.Name); old != nil {
 		same := old.Value == p.Value && old.Alone == p.Alone
 		if !same {
