@@ -17,10 +17,10 @@ func (c *converter) delivery() {
 	c.count(b, "max_hops", "HopCount")
 	c.masquerade(b)
 	c.yes(b, "reverse_dns", "EnableReverseDnsLookup")
-	if c.later || !c.hasOldRetry() {
-		c.laterRetry(b)
-	} else {
+	if c.oldRetries() {
 		c.oldRetry(b)
+	} else {
+		c.laterRetry(b)
 	}
 	c.siteSecurity(b)
 }
@@ -124,12 +124,11 @@ func (c *converter) masquerade(b *block) {
 	c.record(v, e, "")
 }
 
-func (c *converter) hasLaterRetry() bool {
-	return c.hasAny("SmtpRemoteProgressiveRetry", "SmtpRemoteNDRExpireMinutes", "SmtpRemoteDelayExpireMinutes", "SmtpLocalNDRExpireMinutes", "SmtpLocalDelayExpireMinutes")
-}
-
-func (c *converter) hasOldRetry() bool {
-	return c.hasAny("RemoteRetryAttempts", "RemoteRetryInterval", "LocalRetryAttempts", "LocalRetryInterval")
+// oldRetries reports whether the retries are those of IIS 4: the file has some of them, and none of the later ones.
+// LocalRetryInterval is of both.
+func (c *converter) oldRetries() bool {
+	return c.hasAny("RemoteRetryAttempts", "RemoteRetryInterval", "LocalRetryAttempts") &&
+		!c.hasAny("SmtpRemoteProgressiveRetry", "SmtpRemoteNDRExpireMinutes", "SmtpRemoteDelayExpireMinutes", "SmtpLocalNDRExpireMinutes", "SmtpLocalDelayExpireMinutes")
 }
 
 // hasAny reports whether the file has one of the properties for the virtual server.
@@ -257,7 +256,7 @@ func (c *converter) oldRetry(b *block) {
 			n = 60
 		}
 		e := r.set("retry_intervals", list([]string{strings.Trim(timeText(60*int64(n)), `"`)}), v.note())
-		c.record(v, e, "")
+		c.record(v, e, c.whyOf(v.row))
 		c.count(r, "max_retries", side.attempts)
 		r.set("delay_notice_after", `"off"`, "The service of IIS 4 sends no notice of delay, and does not return messages by their age.")
 		r.set("expire_after", `"off"`)

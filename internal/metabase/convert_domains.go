@@ -39,7 +39,9 @@ func (c *converter) defaultDomain(name string, v value) {
 		return
 	}
 	c.local = name
-	c.add(&c.report.Taken, lineTo(v, "domain", config.Quote(name)+" default"))
+	l := lineTo(v, "domain", config.Quote(name)+" default")
+	l.block = b
+	c.add(&c.report.Taken, l)
 }
 
 func lineTo(v value, setting, result string) Line {
@@ -169,6 +171,7 @@ func (c *converter) entry(b *block, v value, why string) {
 		return
 	}
 	l := lineTo(v, "domain", config.Quote(b.label)+" "+strings.Trim(b.entries[0].value, `"`))
+	l.block = b
 	if l.Why = why; why != "" {
 		c.add(&c.report.Changed, l)
 		return
@@ -186,16 +189,19 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 	c.entry(b, v, why)
 	if b.off != "" {
 		if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
-			b.set("route", list(hosts(target.text)), target.note())
+			c.record(target, b.set("route", list(hosts(target.text)), target.note()), "")
 		}
 		return
 	}
 	c.route(b, v, word)
-	if word&routeDomainRelay != 0 && !c.guarded() {
-		b.set("allow_relay", "true", "The bit DOMAIN_RELAY: anybody may send mail for it.")
+	switch relay := word&routeDomainRelay != 0; {
+	case relay && c.guarded():
+		c.change(v, "", "", "who is let in is said at the domain itself, so that anonymous relay to it is not taken")
+	case relay:
+		c.record(v, b.set("allow_relay", "true", "The bit DOMAIN_RELAY: anybody may send mail for it."), "")
 	}
 	if word&routeHELO != 0 {
-		b.set("send_helo", "true")
+		c.record(v, b.set("send_helo", "true"), "")
 	}
 	c.domainTLS(b, v, word, site)
 	c.fetched(b, v, word)
@@ -219,7 +225,7 @@ func (c *converter) domainTLS(b *block, v value, word uint32, site bool) {
 	case !site && always:
 		c.record(ssl, b.set("tls", `"required"`, ssl.note()), "")
 	case !site && word&routeSSL != 0:
-		b.set("tls", `"required"`)
+		c.record(v, b.set("tls", `"required"`), "")
 	}
 }
 
@@ -300,7 +306,7 @@ func (c *converter) domainCredentials(b *block, v value, word uint32) bool {
 	}
 	for _, e := range c.vs.block("delivery", "").block("outbound_security", "").entries {
 		if e.name == "auth" {
-			b.block("outbound_security", "").set("auth", `"none"`)
+			c.record(v, b.block("outbound_security", "").set("auth", `"none"`), "")
 		}
 	}
 	return false
@@ -318,7 +324,7 @@ func (c *converter) wildcard(b *block, v value) {
 	for _, e := range b.entries {
 		own.entries = append(own.entries, &entry{name: e.name, value: e.value, path: own.path + "." + e.name, off: e.off})
 	}
-	c.change(v, "domain", config.Quote(b.label), fmt.Sprintf("it holds for all names below, not for %s itself; an entry for that stands commented out behind it", shown(base)))
+	c.change(v, "", "", fmt.Sprintf("it holds for all names below, not for %s itself; an entry for that stands commented out behind it", shown(base)))
 }
 
 // serverPath is the key of the virtual server in hand.

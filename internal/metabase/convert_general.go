@@ -73,7 +73,7 @@ func (c *converter) binding(v value, ip netip.Addr, port string) {
 	b := c.vs.block("binding", label)
 	b.notes = append(b.notes, v.note())
 	l := v.line()
-	l.Setting, l.Result = "binding", config.Quote(label)
+	l.Setting, l.Result, l.block = "binding", config.Quote(label), b
 	if why := b.labelRefused(); why != "" {
 		b.off, l.Inactive, l.Why = why, true, why
 		c.add(&c.report.Changed, l)

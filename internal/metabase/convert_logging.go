@@ -1,8 +1,6 @@
 package metabase
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/config"
@@ -130,7 +128,9 @@ func (c *converter) rollover(b *block) {
 		c.leave(v, "%s is no period that is known", quoted(v.text))
 		return
 	case n == 0 && sizeErr == nil && limit == noLimit:
-		c.record(v, b.set("rollover", `"never"`, v.note()), "")
+		e := b.set("rollover", `"never"`, v.note())
+		c.record(v, e, "")
+		c.record(size, e, "")
 		return
 	}
 	c.record(v, b.set("rollover", config.Quote(periods[n]), v.note()), "")
@@ -165,63 +165,4 @@ func (c *converter) odbc(b *block, format string) {
 	if password.set() {
 		c.leave(password, "%s", whyEncrypted)
 	}
-}
-
-// leftovers tells of the properties of a key that nothing was made of: those that the table says so of, and those that it
-// does not know.
-func (c *converter) leftovers(k *Key) {
-	if k == nil {
-		return
-	}
-	for _, p := range k.Props {
-		if c.used[p] {
-			continue
-		}
-		c.used[p] = true
-		c.leftover(k, p)
-	}
-}
-
-func (c *converter) leftover(k *Key, p *Prop) {
-	if p.Name == "KeyType" { // the class of the key, which is read already
-		return
-	}
-	l := Line{Key: k.Path, Property: shown(p.Name), ID: p.ID, Value: shown(p.Value), From: "key"}
-	if p.Secure {
-		l.Value = ""
-	}
-	row := c.tree.names.find(p.Name, p.ID)
-	alone := p.Alone && strings.EqualFold(k.Path, serviceRoot)
-	atDomain := row != nil && row.ofAccess() && domainOf(k) != ""
-	if atDomain {
-		c.report.attend("%s stands at the domain %s, and the old service asked it of virtual servers: nothing but relay to the domain is closed by it", row.Name, shown(domainOf(k)))
-	}
-	if alone && row != nil && row.Guards != "" {
-		c.report.attend("%s of %s does not hold for the virtual servers, as its attributes lack INHERIT: what it says of who is let in is not taken", row.Name, k.Path)
-	}
-	switch {
-	case row == nil && p.Secure:
-		l.Why = "nobody knows it here; its value is a secret"
-		c.add(&c.report.Unknown, l)
-	case row == nil && generic(p.Name):
-		l.Why = whyOS
-		c.add(&c.report.NotTaken, l)
-	case row == nil:
-		c.add(&c.report.Unknown, l)
-	case atDomain:
-		l.Why = "it is a matter of virtual servers, not of domains"
-		c.add(&c.report.NotTaken, l)
-	case alone:
-		l.Why = "its attributes lack INHERIT: it holds for " + serviceRoot + " itself, not for the virtual servers"
-		c.add(&c.report.NotTaken, l)
-	default:
-		l.Why = cmp.Or(row.Why, "it has no meaning at this key")
-		c.add(&c.report.NotTaken, l)
-	}
-}
-
-// generic reports whether a property is one of the web services, of which adsutil shows each bit by itself.
-func generic(name string) bool {
-	n := strings.ToLower(name)
-	return slices.ContainsFunc([]string{"access", "logextfile", "auth", "serverside", "dirbrowse"}, func(prefix string) bool { return strings.HasPrefix(n, prefix) })
 }

@@ -348,6 +348,11 @@ func TestRetries(t *testing.T) {
 		{"old and later, in text", enum + "SmtpRemoteProgressiveRetry : (STRING) \"1,2\"\nSmtpRemoteNDRExpireMinutes : (INTEGER) 100\n", "66 attempts, every [1m0s 2m0s], notice 1h0m0s, expiry 1h40m0s"},
 		{"neither, in text", "[/SmtpSvc/1]\nHopCount : (INTEGER) 15\n", "48 attempts, every [15m0s 30m0s 1h0m0s 4h0m0s], notice 1h0m0s, expiry 48h0m0s"},
 		{"old, in XML", "<configuration><MBProperty>" + keyElement("IIsSmtpServer", "/LM/SmtpSvc/1", attrs{"RemoteRetryAttempts": "5"}) + "</MBProperty></configuration>",
+			"5 attempts, every [1h0m0s], notice 0s, expiry 0s"},
+		{"old and later, in XML", "<configuration><MBProperty>" + keyElement("IIsSmtpService", "/LM/SmtpSvc", attrs{"SmtpRemoteNDRExpireMinutes": "600"}) +
+			keyElement("IIsSmtpServer", "/LM/SmtpSvc/1", attrs{"RemoteRetryAttempts": "5"}) + "</MBProperty></configuration>",
+			"48 attempts, every [15m0s 30m0s 1h0m0s 4h0m0s], notice 1h0m0s, expiry 10h0m0s"},
+		{"of both, in XML", "<configuration><MBProperty>" + keyElement("IIsSmtpServer", "/LM/SmtpSvc/1", attrs{"LocalRetryInterval": "5"}) + "</MBProperty></configuration>",
 			"48 attempts, every [15m0s 30m0s 1h0m0s 4h0m0s], notice 1h0m0s, expiry 48h0m0s"},
 	} {
 		r, err := Import(strings.NewReader(c.src), Options{})

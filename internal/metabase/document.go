@@ -34,6 +34,7 @@ type block struct {
 type entry struct {
 	name, value string // as the file has it
 	path        string
+	in          *block // nil where it is only spoken of
 	off         string // why it stands commented out; ""
 	notes       []string
 }
@@ -100,7 +101,7 @@ func (b *block) setting(name string) *config.Setting {
 // cannot be, it stands commented out; the entry says why.
 func (b *block) set(name, value string, notes ...string) *entry {
 	s := b.setting(name)
-	e := &entry{name: name, value: value, path: b.path + "." + name, notes: notes}
+	e := &entry{name: name, value: value, path: b.path + "." + name, in: b, notes: notes}
 	switch {
 	case b.missing != "":
 		e.off = needs(b.missing)

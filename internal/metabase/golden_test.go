@@ -91,3 +91,15 @@ func TestSamples(t *testing.T) {
 		t.Errorf("%d samples gave a file and %d an error", made, failed)
 	}
 }
+
+// samples returns the names of the samples.
+func samples(t testing.TB) (names []string) {
+	files, err := filepath.Glob("testdata/*.[xt][mx][lt]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		names = append(names, filepath.Base(f))
+	}
+	return names
+}

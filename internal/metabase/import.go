@@ -68,7 +68,8 @@ type converter struct {
 	o      Options
 	report *Report
 	doc    *document
-	used   map[*Prop]bool
+	used   map[*Prop]bool // those that were asked for
+	told   map[*Prop]bool // those that have a line in the report
 
 	// Of the virtual server in hand:
 	n     int
@@ -83,7 +84,7 @@ type converter struct {
 const defaultName = "default"
 
 func convert(tree *Tree, o Options) (*Result, error) {
-	c := &converter{tree: tree, o: o, report: newReport(), doc: newDocument(), used: make(map[*Prop]bool)}
+	c := &converter{tree: tree, o: o, report: newReport(), doc: newDocument(), used: make(map[*Prop]bool), told: make(map[*Prop]bool)}
 	c.report.Source, c.report.Format = shown(o.Source), "MetaBase.xml"
 	if tree.text {
 		c.report.Format = "adsutil ENUM"
@@ -120,6 +121,7 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	}
 	c.loops(cfg.Server(defaultName))
 	c.report.Notes = append(c.report.Notes, tree.Notes...)
+	c.report.settle()
 	c.next()
 	return &Result{Config: text, Report: c.report}, nil
 }
@@ -173,7 +175,7 @@ func (c *converter) begin(n int, first bool, refused string) {
 		c.vs.off = refused
 	}
 	c.chain = []*Key{c.tree.at(c.path), c.tree.at(serviceRoot)}
-	c.later = !c.tree.text || c.hasLaterRetry() || !c.hasOldRetry()
+	c.later = !c.tree.text || !c.oldRetries()
 	c.local = ""
 	s := Server{Number: n, Name: name, Active: c.vs.off == ""}
 	if p := c.chain[0].get("ServerComment"); p != nil && !p.Secure {
@@ -280,7 +282,7 @@ func (v *value) shown() string {
 
 // line is the value in the report.
 func (v *value) line() Line {
-	l := Line{Key: v.key, Property: v.row.Name, From: v.from}
+	l := Line{Key: v.key, Property: v.row.Name, From: v.from, of: v.prop}
 	if v.prop != nil {
 		l.ID = v.prop.ID
 	}
@@ -292,19 +294,18 @@ func (v *value) line() Line {
 
 // add puts a line into a part of the report.
 func (c *converter) add(part *[]Line, l Line) {
+	if l.of != nil {
+		c.told[l.of] = true
+	}
 	l.Inactive = l.Inactive || c.vs.off != "" && c.path != serviceRoot
 	c.report.add(part, l)
 }
 
-// record tells what became of a value: taken, or changed where why says so or the setting stands commented out.
+// record tells what became of a value: taken, or changed where why says so or the setting comes to stand commented out.
 func (c *converter) record(v value, e *entry, why string) {
 	l := v.line()
-	l.Setting, l.Result, l.Why = c.within(e.path), e.value, why
-	if e.off != "" {
-		l.Inactive = true
-		l.Why = strings.TrimPrefix(why+"; "+e.off, "; ")
-	}
-	if l.Why != "" {
+	l.Setting, l.Result, l.Why, l.entry = c.within(e.path), e.value, why, e
+	if why != "" {
 		c.add(&c.report.Changed, l)
 		return
 	}
@@ -319,6 +320,9 @@ func (c *converter) within(path string) string {
 // change tells of a value that became something else than one setting.
 func (c *converter) change(v value, setting, result, why string) {
 	l := v.line()
+	if strings.Contains(setting, ".") {
+		setting = c.within(strings.TrimPrefix(c.vs.path+"."+strings.TrimPrefix(setting, c.vs.path+"."), "."))
+	}
 	l.Setting, l.Result, l.Why = setting, result, why
 	c.add(&c.report.Changed, l)
 }

@@ -281,6 +281,11 @@ func FuzzImport(f *testing.F) {
 		if cfg, problems := config.Parse(r.Config, ""); cfg == nil {
 			t.Fatalf("the file is in error:\n%s\n%s", problems, r.Config)
 		}
+		if tree, err := read(bytes.NewReader(src), false); err == nil && r.Report.Left == 0 {
+			for _, text := range incomplete(tree, r.Report) {
+				t.Error(text)
+			}
+		}
 		var report bytes.Buffer
 		if err := r.Report.Write(&report); err != nil {
 			t.Fatal(err)

@@ -25,6 +25,7 @@ type Report struct {
 	Left      int      `json:"left_out,omitempty"` // lines that the report has no room for
 
 	alarms int // of Attention, at its front
+	ledger ledger
 }
 
 // Server is a virtual server of the old service.
@@ -48,9 +49,24 @@ type Line struct {
 	// Setting and Result are what it became: a path within the virtual server, and the value of the file.
 	Setting string `json:"setting,omitempty"`
 	Result  string `json:"result,omitempty"`
+	// More is what else it became, where that is several settings.
+	More []Became `json:"more,omitempty"`
 	// Inactive: the setting stands commented out, and Why says why.
 	Inactive bool   `json:"inactive,omitempty"`
 	Why      string `json:"why,omitempty"`
+
+	of    *Prop  // nil where it stands nowhere
+	entry *entry // nil where it became no setting of its own
+	block *block // that it became; nil where it became none
+}
+
+// Became is a setting that a property became, as in Line.
+type Became struct {
+	Setting  string `json:"setting"`
+	Result   string `json:"result,omitempty"`
+	Inactive bool   `json:"inactive,omitempty"`
+
+	entry *entry
 }
 
 // Step is something to do next.
@@ -61,16 +77,7 @@ type Step struct {
 
 func newReport() *Report {
 	return &Report{Servers: []Server{}, Attention: []string{}, Taken: []Line{}, Changed: []Line{}, NotTaken: []Line{},
-		Unknown: []Line{}, Notes: []string{}, Next: []Step{}}
-}
-
-// add puts a line into a part, as far as there is room.
-func (r *Report) add(part *[]Line, l Line) {
-	if len(*part) >= maxLines {
-		r.Left++
-		return
-	}
-	*part = append(*part, l)
+		Unknown: []Line{}, Notes: []string{}, Next: []Step{}, ledger: newLedger()}
 }
 
 func (r *Report) attend(format string, args ...any) {
@@ -171,6 +178,9 @@ func (r *Report) lines(b *strings.Builder, title string, part []Line) {
 			text += "  ->  " + l.Setting
 		}
 		b.WriteString(text + "\n")
+		for _, m := range l.More {
+			fmt.Fprintf(b, "      ->  %s = %s\n", m.Setting, shown(m.Result))
+		}
 		if l.Why != "" {
 			fmt.Fprintf(b, "        %s\n", l.Why)
 		}

@@ -10,19 +10,21 @@ func (c *converter) shared() {
 	c.path = serviceRoot
 	c.chain = []*Key{c.tree.at(serviceRoot)}
 	c.leftovers(c.tree.at(serviceRoot))
-	routing, objects, sinks := 0, 0, []string{}
+	routing, objects := 0, 0
 	for _, k := range c.tree.below(serviceRoot) {
-		parts := strings.Split(strings.TrimPrefix(k.Path, "/"), "/")
-		if len(parts) < 4 {
-			continue
+		part := ""
+		if parts := strings.Split(strings.TrimPrefix(k.Path, "/"), "/"); len(parts) > 3 {
+			part = strings.ToLower(parts[3])
 		}
-		switch part := strings.ToLower(parts[3]); {
-		case part == "routingsources":
-			routing += len(k.Props)
-			c.leftovers(k)
+		switch {
 		case part == "alias", part == "user", part == "dl", isObject(k.Class):
 			objects++
+			continue
+		case part == "routingsources":
+			routing += len(k.Props)
 		}
+		c.misnamed(k)
+		c.leftovers(k)
 	}
 	if routing > 0 {
 		c.report.attend("recipients were looked up by LDAP (RoutingSources), which is not in this version: each local-part is accepted, unless drop.recipients lists them")
@@ -31,16 +33,40 @@ func (c *converter) shared() {
 		c.add(&c.report.NotTaken, Line{Key: serviceRoot, Property: "aliases, users and lists", Value: fmt.Sprint(objects),
 			Why: "objects of the membership directory of IIS 4; there are no mailboxes here"})
 	}
-	for _, k := range c.tree.below("/LM/EventManager") {
+	c.elsewhere()
+}
+
+// misnamed tells of a key that may have been meant for a virtual server, and is none.
+func (c *converter) misnamed(k *Key) {
+	name := k.Path[len(serviceRoot)+1:]
+	like := strings.Trim(name, "0123456789") == "" || strings.EqualFold(k.Class, "IIsSmtpServer") && !strings.Contains(name, "/")
+	if like && len(k.Props) > 0 && serverNumber(name) == 0 {
+		c.report.attend("%s looks like a virtual server and is none, as its name is no number from 1 that it could have; nothing of it is taken", shown(k.Path))
+	}
+}
+
+// elsewhere tells of what the mail service shares with others: log formats and event sinks. They are counted; their properties
+// are names and numbers of programs.
+func (c *converter) elsewhere() {
+	if n := len(c.tree.below("/LM/Logging")); n > 0 {
+		c.add(&c.report.NotTaken, Line{Key: "/LM/Logging", Property: "log formats", Value: fmt.Sprint(n), Why: "they say what LogPluginClsid means, and are looked up there"})
+	}
+	keys := c.tree.below("/LM/EventManager")
+	var sinks []string
+	for _, k := range keys {
 		if name := sinkName(k); name != "" {
 			sinks = append(sinks, name)
 		}
 	}
-	if len(sinks) > 0 {
-		c.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "event sinks", Value: strings.Join(sinks[:min(len(sinks), 10)], ", "),
-			Why: fmt.Sprintf("programs of the old machine that looked at mail or changed it (%d); nothing calls them here", len(sinks))})
-		c.report.attend("event sinks are not taken (%d): what they did to mail (disclaimers, archives, filters) is not done any more", len(sinks))
+	if len(sinks) == 0 {
+		if len(keys) > 0 {
+			c.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "keys", Value: fmt.Sprint(len(keys)), Why: "the old program's list of events; no event sink is in it"})
+		}
+		return
 	}
+	c.add(&c.report.NotTaken, Line{Key: "/LM/EventManager", Property: "event sinks", Value: strings.Join(sinks[:min(len(sinks), 10)], ", "),
+		Why: fmt.Sprintf("programs of the old machine that looked at mail or changed it (%d); nothing calls them here", len(sinks))})
+	c.report.attend("event sinks are not taken (%d): what they did to mail (disclaimers, archives, filters) is not done any more", len(sinks))
 }
 
 func isObject(class string) bool {

@@ -199,18 +199,26 @@ const serviceRoot = "/LM/SmtpSvc"
 func (t *Tree) servers() []int {
 	var out []int
 	for _, k := range t.below(serviceRoot) {
-		number := k.Path[len(serviceRoot)+1:]
-		n, err := strconv.ParseUint(number, 10, 31)
+		n := serverNumber(k.Path[len(serviceRoot)+1:])
 		switch {
-		case err != nil || n == 0 || strconv.FormatUint(n, 10) != number:
+		case n == 0:
 		case t.text && len(k.Props) == 0:
 			t.note("the text only names %s; add what adsutil ENUM prints for it", shown(k.Path))
 		default:
-			out = append(out, int(n))
+			out = append(out, n)
 		}
 	}
 	slices.Sort(out)
 	return out
+}
+
+// serverNumber returns the number of a virtual server by the name of its key, 0 where it is none.
+func serverNumber(name string) int {
+	n, err := strconv.ParseUint(name, 10, 31)
+	if err != nil || strconv.FormatUint(n, 10) != name {
+		return 0
+	}
+	return int(n)
 }
 
 // cleanPath gives a path one form: /LM in front, no blank around it, no slash at the end. Backslashes are not

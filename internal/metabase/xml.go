@@ -24,8 +24,9 @@ type xmlReader struct {
 }
 
 type element struct {
-	name string
-	key  *Key
+	name  string
+	key   *Key
+	place bool // it has a Location
 }
 
 // readXML reads a MetaBase.xml. What is not of the mail service is checked and left out.
@@ -135,10 +136,11 @@ func (x *xmlReader) start(t xml.StartElement, line int) error {
 	switch location, ok := attribute(t, "Location"); {
 	case strings.EqualFold(name, "Custom"):
 		if n := len(x.open); n > 0 {
-			e.key = x.open[n-1].key // also for a row within this one
+			e.key, e.place = x.open[n-1].key, x.open[n-1].place // also for a row within this one
 		}
 		err = x.custom(e.key, t, line)
 	case ok:
+		e.place = true
 		e.key, err = x.location(t, location, line)
 	case strings.HasPrefix(name, "IIs"):
 		x.tree.note("line %d: <%s> has no Location, so that nobody knows where it belongs; it was left out", line, shown(name))
@@ -176,7 +178,8 @@ func (x *xmlReader) location(t xml.StartElement, location string, line int) (*Ke
 // custom reads a <Custom> row: a property that the schema does not know for the class of its key, or does not know at all.
 func (x *xmlReader) custom(k *Key, t xml.StartElement, line int) error {
 	if k == nil {
-		return nil // of a key that is not kept
+		x.stray(t, line)
+		return nil
 	}
 	p := Prop{Line: line, Custom: true}
 	seen := make(map[string]string)
@@ -224,6 +227,18 @@ func (p *Prop) attributes(s string) {
 	}
 	p.Alone = err == nil && word&inherit == 0
 	p.Secure = p.Secure || word&secure != 0 || strings.Contains(strings.ToUpper(s), "SECURE")
+}
+
+// stray tells of a <Custom> row that is not of a key. Those of keys that are not kept go with them.
+func (x *xmlReader) stray(t xml.StartElement, line int) {
+	if n := len(x.open); n > 0 && x.open[n-1].place {
+		return
+	}
+	name, _ := attribute(t, "Name")
+	if id, _ := attribute(t, "ID"); name == "" {
+		name = id
+	}
+	x.tree.note("line %d: the <Custom> row %s stands outside of any key; it was left out", line, shown(name))
 }
 
 // attribute returns an attribute by its name, in any case.
