@@ -8,24 +8,28 @@ import (
 	"strings"
 )
 
-// enumReader reads what adsutil ENUM prints: properties as `Name : (TYPE) value`, one on a line, and paths in
-// brackets. Several outputs may stand one after the other.
+// enumReader reads what adsutil ENUM prints: properties as `Name : (TYPE) value`, one on a line, and at the end of each listing the
+// paths of the keys below, in brackets. Several listings may stand one after the other, as a console shows them; which key each is of
+// is told by enumPlace.
 type enumReader struct {
-	tree *Tree
-	key  *Key  // of the lines that follow; nil: not told
-	list *Prop // a list whose entries follow
-	left int   // how many, as told, at most maxList
-	rows []string
-	line int
-	odd  int // lines that are neither
+	tree   *Tree
+	place  enumPlace
+	list   *Prop // a list whose entries follow
+	listOf *Key
+	left   int // how many, as told, at most maxList
+	rows   []string
+	size   int // octets of rows
+	line   int
+	odd    int // lines that are neither
 }
 
 var enumProperty = regexp.MustCompile(`^([A-Za-z0-9_]+)\s*:\s*\(([A-Za-z0-9 _]+)\)\s?(.*)$`)
 
 // readEnum reads the text of adsutil ENUM.
 func readEnum(in *octets) (*Tree, error) {
-	e := &enumReader{tree: newTree()}
-	e.tree.text = true
+	tree := newTree()
+	tree.text = true
+	e := &enumReader{tree: tree, place: enumPlace{tree: tree}}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 0, 4<<10), maxLine)
 	for lines.Scan() {
@@ -55,24 +59,27 @@ func readEnum(in *octets) (*Tree, error) {
 
 func (e *enumReader) read(line string) error {
 	text := strings.TrimSpace(line)
-	if e.list != nil && e.left > 0 && text != "" && !isProperty(line) && text[0] != '[' {
-		e.rows = append(e.rows, unquoted(text))
-		e.left--
-		return nil
+	command, isCommand := promptOf(text)
+	if e.list != nil && e.left > 0 && text != "" && !isCommand && !isProperty(line) && text[0] != '[' {
+		return e.row(unquoted(text))
 	}
 	if err := e.endList(); err != nil {
 		return err
 	}
+	if isCommand {
+		return e.place.command(command, e.line)
+	}
 	switch {
 	case text == "":
+		e.place.gap()
 		return nil
 	case text[0] == '[' && text[len(text)-1] == ']':
-		return e.path(text[1 : len(text)-1])
+		return e.place.path(text[1:len(text)-1], e.line)
 	case strings.HasPrefix(text, "Microsoft (R)"):
-		e.key = nil // another command began
+		e.place.banner()
 		return nil
-	case strings.HasPrefix(text, "Copyright"):
-		return nil
+	case strings.HasPrefix(text, "Copyright"), strings.HasPrefix(text, "Microsoft Windows ["), strings.HasPrefix(strings.ToLower(text), "(c) "):
+		return nil // the rest of it, and the first words of the console
 	}
 	if !isProperty(line) {
 		e.odd++
@@ -86,33 +93,14 @@ func isProperty(line string) bool {
 	return strings.Contains(line, "(") && enumProperty.MatchString(line)
 }
 
-func (e *enumReader) path(text string) error {
-	path, err := cleanPath(text)
-	if err != nil {
-		return fmt.Errorf("line %d: %w", e.line, err)
-	}
-	if !wanted(path) {
-		e.key = &Key{Path: path, byName: make(map[string]*Prop)} // its properties go nowhere
-		return nil
-	}
-	if k := e.tree.at(path); k != nil {
-		e.key = k // a listing of what is below stands before the properties of each
-		return nil
-	}
-	e.key, err = e.tree.key(path, "", e.line)
-	return err
-}
-
 func (e *enumReader) property(name, kind, value string) error {
-	isClass := strings.EqualFold(name, "KeyType")
-	class := unquoted(value)
-	if e.key == nil || isClass && (e.key.get(name) != nil || !fits(class, e.key.Path)) {
-		if err := e.begin(isClass, class); err != nil {
-			return err
-		}
+	class := ""
+	if strings.EqualFold(name, "KeyType") {
+		class = unquoted(value)
 	}
-	if isClass {
-		e.key.Class = class
+	key, err := e.place.of(class, e.line)
+	if err != nil {
+		return err
 	}
 	p := Prop{Name: name, Type: kind, Line: e.line, Value: unquoted(value)}
 	switch kind {
@@ -122,33 +110,28 @@ func (e *enumReader) property(name, kind, value string) error {
 		if _, err := fmt.Sscanf(value, "(%d Item", &e.left); err != nil || e.left < 0 || e.left > maxList {
 			e.left = maxList
 		}
-		e.list, e.rows = &p, nil
+		e.list, e.listOf, e.rows, e.size = &p, key, nil, 0
 		return nil
 	case "BINARY", "IPSEC", "IPSECLIST", "NTACL":
 		p.Value = strings.NewReplacer(" ", "", "\t", "", ",", "").Replace(unquoted(value))
 	}
-	return e.tree.add(e.key, p)
+	if key == nil {
+		return nil
+	}
+	return e.tree.add(key, p)
 }
 
-// begin finds the key of properties that no path stands above, by what the first of them says.
-func (e *enumReader) begin(isClass bool, class string) error {
-	path := serviceRoot + "/1"
-	if isClass && strings.EqualFold(class, "IIsSmtpService") {
-		path = serviceRoot
+// row takes an entry of a list.
+func (e *enumReader) row(text string) error {
+	e.left--
+	if e.listOf == nil {
+		return nil
 	}
-	const help = "line %d: no path stands above these properties of the class %s; put one there, such as [/SmtpSvc/%s]"
-	switch {
-	case isClass && strings.EqualFold(class, "IIsSmtpDomain"):
-		return fmt.Errorf(help, e.line, class, "1/Domain/example.com")
-	case isClass && e.tree.at(path) != nil:
-		return fmt.Errorf(help, e.line, shown(class), "2")
+	if e.size += len(text); e.size > maxKept {
+		return tooMuch("line %d: a list is longer than %d MB", e.line, maxKept>>20)
 	}
-	e.tree.note("line %d: no path stands above these properties; they were taken for those of %s", e.line, path)
-	var err error
-	if e.key = e.tree.at(path); e.key == nil {
-		e.key, err = e.tree.key(path, "", e.line)
-	}
-	return err
+	e.rows = append(e.rows, text)
+	return nil
 }
 
 // endList stores a list whose entries have ended.
@@ -157,25 +140,11 @@ func (e *enumReader) endList() error {
 	if p == nil {
 		return nil
 	}
-	e.list, p.Value = nil, strings.Join(e.rows, "\n")
-	return e.tree.add(e.key, *p)
-}
-
-// fits reports whether a key of that path can be of that class.
-func fits(class, path string) bool {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
-	if len(parts) < 2 || !strings.EqualFold(parts[1], "SmtpSvc") {
-		return true
+	if e.list = nil; e.listOf == nil {
+		return nil
 	}
-	switch strings.ToLower(class) {
-	case "iissmtpservice":
-		return len(parts) == 2
-	case "iissmtpserver":
-		return len(parts) == 3
-	case "iissmtpdomain":
-		return len(parts) >= 5
-	}
-	return true
+	p.Value = strings.Join(e.rows, "\n")
+	return e.tree.add(e.listOf, *p)
 }
 
 // unquoted takes the quotation marks off a text.

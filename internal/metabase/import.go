@@ -105,6 +105,9 @@ func convert(tree *Tree, o Options) (*Result, error) {
 			return nil, tooMuch("virtual server %d has %d domains, and a configuration file holds %d at most", n, d, maxDomains)
 		}
 	}
+	for _, text := range tree.Doubts {
+		c.report.attend("%s", text)
+	}
 	c.head()
 	refused := refusesServers()
 	for _, n := range append([]int{first}, slices.DeleteFunc(numbers, func(n int) bool { return n == first })...) {

@@ -13,6 +13,8 @@ type Tree struct {
 	keys map[string]*Key // by path in lower case
 	// Notes is what was odd about the input, though it could be read.
 	Notes []string
+	// Doubts is what had to be guessed, to be said first.
+	Doubts []string
 
 	kept, props int
 	text        bool // adsutil ENUM, not XML
@@ -239,6 +241,13 @@ func cleanPath(s string) (string, error) {
 		s = "LM/" + s
 	}
 	return "/" + s, nil
+}
+
+// doubt takes what had to be guessed, as far as there is room.
+func (t *Tree) doubt(format string, args ...any) {
+	if len(t.Doubts) < maxLines {
+		t.Doubts = append(t.Doubts, fmt.Sprintf(format, args...))
+	}
 }
 
 // note takes what was odd about the input, as far as there is room.

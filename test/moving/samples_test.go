@@ -33,7 +33,11 @@ var samples = map[string]does{
 	"lists-in-doubt.xml": {closed: true},
 	"retry-old.txt":      {size: "10485760", relays: true, local: "alias.example", routes: map[string]string{"alias.example": "drop", "far.invalid": "far.invalid"}},
 	"enum.txt":           {size: "33554432", routes: map[string]string{"far.invalid": "[192.0.2.25]:25"}},
-	"limits.xml":         {size: "0"},
+	"enum-console.txt": {size: "2097152", local: "alias.example", routes: map[string]string{
+		"alias.example": "drop", "partner.example": "[192.0.2.7]:25", "far.invalid": "[192.0.2.25]:25",
+	}},
+	"retry-old-alone.xml": {size: "2097152"},
+	"limits.xml":          {size: "0"},
 	"domains.xml": {size: "2097152", local: "old.example", routes: map[string]string{
 		"corp.example": "drop", "old.example": "drop", "shop.example": "drop", "partner.example": "[192.0.2.7]:25", "a.example.net": "[192.0.2.8]:25",
 		"legacy.example": "legacy.example:25 helo", "plain.example": "smtp.provider.example:25", "secure.example": "smtp.provider.example:25 tls=required",
