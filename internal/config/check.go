@@ -76,7 +76,11 @@ func (d *decoder) checkBindings() {
 		b    *Binding
 		path string
 	}
-	byPort := make(map[uint16][]used)
+	type same struct {
+		port uint16
+		ip   netip.Addr
+	}
+	byPort, wide, byAddress := make(map[uint16][]used), make(map[uint16][]used), make(map[same][]used)
 	for i := range d.cfg.VirtualServers {
 		v := &d.cfg.VirtualServers[i]
 		for j := range v.Bindings {
@@ -85,7 +89,12 @@ func (d *decoder) checkBindings() {
 				d.at(SeverityWarning, u.path, "port 0 is any free port, another one at each start")
 				continue
 			}
-			for _, other := range byPort[u.b.Port] {
+			here := same{u.b.Port, u.b.IP}
+			others := slices.Concat(wide[u.b.Port], byAddress[here])
+			if everywhere(u.b) {
+				others = byPort[u.b.Port]
+			}
+			for _, other := range others {
 				if !overlap(other.b, u.b) {
 					continue
 				}
@@ -104,9 +113,17 @@ func (d *decoder) checkBindings() {
 				d.at(SeverityError, u.path, message)
 			}
 			byPort[u.b.Port] = append(byPort[u.b.Port], u)
+			if everywhere(u.b) {
+				wide[u.b.Port] = append(wide[u.b.Port], u)
+			} else {
+				byAddress[here] = append(byAddress[here], u)
+			}
 		}
 	}
 }
+
+// everywhere reports whether a binding is for all addresses, of one kind or of both.
+func everywhere(b *Binding) bool { return !b.IP.IsValid() || b.IP.IsUnspecified() }
 
 // overlap reports whether two bindings of the same port cannot both be listened on.
 func overlap(a, b *Binding) bool {

@@ -26,6 +26,10 @@ type editor struct {
 func (ed *editor) parse() error {
 	d := newDecoder(ed.file)
 	d.src = ed.src
+	if f := crowded(ed.src); f != nil {
+		d.fault("", f)
+		return d.problems.Err()
+	}
 	ed.tokens, _ = hclsyntax.LexConfig(ed.src, ed.file, hcl.InitialPos)
 	if f := guard(ed.tokens); f != nil {
 		d.fault("", f)

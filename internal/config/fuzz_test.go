@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 func seeds(f *testing.F) [][]byte {
@@ -36,6 +39,10 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
+		tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
+		if n, _ := tokensAtMost(src); n+1 < len(tokens) {
+			t.Fatalf("counted as %d parts, and there are %d", n, len(tokens))
+		}
 		cfg, problems := Parse(src, "f.hcl")
 		if (cfg == nil) != problems.HasErrors() {
 			t.Fatalf("configuration %v with %v", cfg, problems)

@@ -34,7 +34,7 @@ folder of the file when they are relative.
 - **network**: an address, or one with prefix or mask: ` + "`\"192.0.2.7\"`, `\"192.0.2.0/24\"`, `\"192.0.2.0/255.255.255.0\"`" + `.
 - **path**: of a file or folder of this computer. ` + "`~`, `$HOME`" + ` and the like stand for nothing in it.
 
-A file says ` + "`version = 1`" + ` at its top; without it there is a warning.
+A file says ` + "`version = 1`" + ` at its top; without it there is a warning. It has at most 16 MB, room for 50,000 domains.
 
 Two set values that contradict each other are an error. A value that is left out and follows another one never is.
 What has no engine yet is marked *not in this version*; a file that sets it, to whatever value, is refused.

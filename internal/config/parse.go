@@ -14,8 +14,9 @@ import (
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
-// MaxFileSize is the largest configuration file that is read, in octets.
-const MaxFileSize = 1 << 20
+// MaxFileSize is the largest configuration file that is read, in octets. It has room for 50,000 domains with routes and comments, which
+// take some seconds and 600 MB while they are read.
+const MaxFileSize = 16 << 20
 
 var utf8BOM = []byte("\xef\xbb\xbf")
 
@@ -99,50 +100,11 @@ func Default() *Config {
 func unreadable(src []byte) string {
 	switch {
 	case len(src) > MaxFileSize:
-		return fmt.Sprintf("the file is larger than %d octets, which no configuration is", MaxFileSize)
+		return fmt.Sprintf("the file is larger than %d MB, which no configuration is", MaxFileSize>>20)
 	case bytes.HasPrefix(src, []byte("\xff\xfe")), bytes.HasPrefix(src, []byte("\xfe\xff")):
 		return "the file is in UTF-16; save it as UTF-8"
 	}
 	return ""
-}
-
-// The parser of the HCL package calls itself for what stands in brackets or behind an
-// operator. A file that nests without end would end the process, so what a configuration never
-// needs is refused before.
-const (
-	maxNesting   = 16
-	maxOperators = 100
-)
-
-// guardTokens refuses text that nests too deep or is full of operators, and returns where.
-func guardTokens(src []byte) *fault {
-	tokens, _ := hclsyntax.LexConfig(src, "", hcl.InitialPos)
-	return guard(tokens)
-}
-
-func guard(tokens hclsyntax.Tokens) *fault {
-	depth, operators := 0, 0
-	for i := range tokens {
-		t := &tokens[i]
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack:
-			depth++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack:
-			depth--
-		case hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl,
-			hclsyntax.TokenOHeredoc, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPlus,
-			hclsyntax.TokenMinus, hclsyntax.TokenPercent, hclsyntax.TokenBang, hclsyntax.TokenQuestion,
-			hclsyntax.TokenAnd, hclsyntax.TokenOr:
-			operators++
-		}
-		if depth > maxNesting {
-			return &fault{rng: t.Range, message: fmt.Sprintf("brackets are nested more than %d deep", maxNesting)}
-		}
-		if operators > maxOperators {
-			return &fault{rng: t.Range, message: onlyLiterals}
-		}
-	}
-	return nil
 }
 
 // diagnostics turns what the parser complains of into problems, and notes whether the file is broken in a

@@ -198,20 +198,20 @@ func TestForms(t *testing.T) {
 func TestRefused(t *testing.T) {
 	deep := strings.Repeat("[", 100_000)
 	for name, c := range map[string]struct{ src, want string }{
-		"larger than 1 MB": {strings.Repeat("#", 10<<20), "larger than"},
-		"UTF-16":           {"\xff\xfev\x00e\x00", "UTF-16"},
-		"nested lists":     {"x = " + deep, "nested"},
-		"nested blocks":    {strings.Repeat("a {\n", 100_000), "nested"},
-		"negations":        {"x = " + strings.Repeat("!", 100_000) + "true", "only literal values"},
-		"minus signs":      {"x = " + strings.Repeat("-", 100_000) + "1", "only literal values"},
-		"templates":        {"x = " + strings.Repeat(`"${`, 100_000), "only literal values"},
-		"parentheses":      {"x = " + strings.Repeat("(", 100_000), "only literal values"},
-		"conditions":       {"x = " + strings.Repeat("a ? b : ", 100_000), "only literal values"},
-		"splats":           {"x = a" + strings.Repeat("[*]", 100_000), "only literal values"},
-		"octets":           {"\x00\x01\x02\xff", "invalid"},
-		"JSON":             {`{"version": 1}`, "line 1"},
-		"many mistakes":    {strings.Repeat("x {\n}\n", 50_000), "49800 more problems"},
-		"huge number":      {inServer("connections {\n inbound_limit = 1e1000000000\n}"), "line 3"},
+		"larger than a file": {strings.Repeat("#", MaxFileSize+1), "larger than 16 MB"},
+		"UTF-16":             {"\xff\xfev\x00e\x00", "UTF-16"},
+		"nested lists":       {"x = " + deep, "nested"},
+		"nested blocks":      {strings.Repeat("a {\n", 100_000), "nested"},
+		"negations":          {"x = " + strings.Repeat("!", 100_000) + "true", "only literal values"},
+		"minus signs":        {"x = " + strings.Repeat("-", 100_000) + "1", "only literal values"},
+		"templates":          {"x = " + strings.Repeat(`"${`, 100_000), "only literal values"},
+		"parentheses":        {"x = " + strings.Repeat("(", 100_000), "only literal values"},
+		"conditions":         {"x = " + strings.Repeat("a ? b : ", 100_000), "only literal values"},
+		"splats":             {"x = a" + strings.Repeat("[*]", 100_000), "only literal values"},
+		"octets":             {"\x00\x01\x02\xff", "invalid"},
+		"JSON":               {`{"version": 1}`, "line 1"},
+		"many mistakes":      {strings.Repeat("x {\n}\n", 50_000), "49800 more problems"},
+		"huge number":        {inServer("connections {\n inbound_limit = 1e1000000000\n}"), "line 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg, problems := Parse([]byte(c.src), "")

@@ -139,7 +139,7 @@ func (d *document) settle() ([]byte, *config.Config, []string, error) {
 	for range maxRounds {
 		text := d.render()
 		if len(text) > config.MaxFileSize {
-			return nil, nil, nil, tooMuch("the configuration would have %d KB, and a configuration file has %d at most; the domains and lists of this server are too many", len(text)>>10, config.MaxFileSize>>10)
+			return nil, nil, nil, tooMuch("the configuration would have %d MB, and a configuration file has %d at most; import a copy of the old file without the virtual servers and domains that need no entry: a remote domain whose mail goes where that of all others goes, or where an entry such as *.example.com leads it, needs none", len(text)>>20, config.MaxFileSize>>20)
 		}
 		cfg, problems := config.Parse(text, "")
 		if !problems.HasErrors() {

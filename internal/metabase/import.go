@@ -100,11 +100,6 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range numbers {
-		if d := len(tree.below(fmt.Sprintf("%s/%d/Domain", serviceRoot, n))); d > maxDomains {
-			return nil, tooMuch("virtual server %d has %d domains, and a configuration file holds %d at most", n, d, maxDomains)
-		}
-	}
 	for _, text := range tree.Doubts {
 		c.report.attend("%s", text)
 	}

@@ -14,7 +14,6 @@ const (
 	maxShown    = 120       // characters of a value in the report
 	maxList     = 10_000    // addresses in a list, which is what a configuration file may hold
 	maxServers  = 200       // virtual servers; a configuration file has no room for more
-	maxDomains  = 15_000    // domains of a virtual server; a configuration file has no room for more
 	maxBindings = 1_000     // of a virtual server
 	maxLines    = 2_000     // lines of one part of the report; what is beyond is counted
 )

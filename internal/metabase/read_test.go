@@ -230,15 +230,20 @@ func TestManyKeys(t *testing.T) {
 	if err == nil {
 		t.Error("a file that is cut and mended was taken")
 	}
-	half := text[:strings.Index(text, "d20000.example")]
-	half = half[:strings.LastIndex(half, "<")]
-	if _, err = Import(strings.NewReader(half+xmlTail), Options{}); err == nil || !strings.Contains(err.Error(), "has 20000 domains") {
-		t.Errorf("20,000 domains: got %v", err)
-	}
-	few := text[:strings.Index(text, "d5000.example")]
+	few := text[:strings.Index(text, "d6000.example")]
 	few = few[:strings.LastIndex(few, "<")]
-	if r, err := Import(strings.NewReader(few+xmlTail), Options{}); err != nil || bytes.Count(r.Config, []byte("domain \"")) != 5000 {
-		t.Errorf("5,000 domains: got %v", err)
+	few = strings.ReplaceAll(few, `"16"`, `"4098" RouteActionString="[192.0.2.7]"`)
+	r, err := Import(strings.NewReader(few+xmlTail), Options{})
+	if err != nil || bytes.Count(r.Config, []byte("domain \"")) != 6000 {
+		t.Fatalf("6,000 domains with routes: %v", err)
+	}
+	if told := len(r.Report.Taken) + r.Report.Left; told < 12_000 {
+		t.Errorf("6,000 domains: the report tells or counts %d lines", told)
+	}
+	d := newDocument()
+	d.head = []string{strings.Repeat("a ", config.MaxFileSize/2)}
+	if _, _, _, err := d.settle(); err == nil || !strings.Contains(err.Error(), "a configuration file has 16 at most; import a copy of the old file without") {
+		t.Errorf("a configuration that is too large: got %v", err)
 	}
 }
 
