@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/api"
@@ -19,7 +21,7 @@ type adoptCommand struct {
 	Drop    string `placeholder:"DIR" help:"The old Drop folder: its files are copied into ours."`
 	Pickup  string `placeholder:"DIR" help:"The old Pickup folder: its files are sent as any of ours."`
 	Queue   string `placeholder:"DIR" help:"The old Queue folder: its .EML files are sent, to whom their headers name."`
-	Server  string `name:"virtual-server" placeholder:"NAME" help:"The virtual server that adopts; the default one without it."`
+	Server  string `name:"virtual-server" placeholder:"NAME" help:"The virtual server that adopts, \"default\" without it; this version has no other."`
 	DryRun  bool   `help:"Only tell what would become of each file."`
 	Remove  bool   `help:"Remove each file from the old folder when it is adopted."`
 }
@@ -60,6 +62,9 @@ func (c *adoptCommand) Run(e *env) error {
 		return err
 	}
 	a.api = client
+	if err := a.reach(); err != nil {
+		return err
+	}
 	if err := a.look(); err != nil {
 		return err
 	}
@@ -105,6 +110,22 @@ func (a *adoption) find() error {
 	return nil
 }
 
+// reach sees to it that the service answers and has the virtual server, so that no file is blamed for either.
+func (a *adoption) reach() error {
+	s, err := a.api.Status(a.e.ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for i := range s.VirtualServers {
+		names = append(names, strconv.Quote(s.VirtualServers[i].Name))
+	}
+	if a.c.Server == "" || slices.Contains(names, strconv.Quote(a.c.Server)) {
+		return nil
+	}
+	return &exitError{ExitNotFound, fmt.Errorf("the service has no virtual server %q; --virtual-server can be: %s", printable(a.c.Server), strings.Join(names, ", "))}
+}
+
 // sends reports whether adopting something of a kind sends mail.
 func sends(kind string) bool { return kind == adopt.Pickup || kind == adopt.Queue }
 
@@ -136,7 +157,7 @@ func (a *adoption) offer(entry *adopt.Entry, key string, look bool) (control.Ado
 	}
 	defer body.Close()
 	got, err := a.api.Adopt(a.e.ctx, r, body)
-	if err != nil {
+	if err != nil && !errors.Is(err, api.ErrNotRunning) {
 		err = fmt.Errorf("%s: %w", printable(entry.Files[0].Name), err)
 	}
 	return got, err

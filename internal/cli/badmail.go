@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailroot/mailroot/internal/api"
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/control"
 )
@@ -56,7 +57,7 @@ type badmailList struct {
 
 // Run lists badmail, page after page until the limit.
 func (c *badmailList) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (c *badmailList) Run(e *env) error {
 		return err
 	}
 	all, more, err := pages(c.Limit, func(cursor string, n int) ([]control.BadmailEntry, string, error) {
-		page, err := api.BadmailList(e.ctx, control.BadmailQuery{BadmailFilter: filter, Cursor: cursor, Limit: n})
+		page, err := client.BadmailList(e.ctx, control.BadmailQuery{BadmailFilter: filter, Cursor: cursor, Limit: n})
 		return page.Messages, page.Next, err
 	})
 	if err != nil {
@@ -110,46 +111,31 @@ type badmailShow struct {
 
 // Run shows one entry.
 func (c *badmailShow) Run(e *env) error {
-	api, err := e.client()
-	if err != nil {
-		return err
-	}
-	m, err := api.BadmailShow(e.ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	if e.json {
-		e.printJSON(m)
-		return nil
-	}
-	now := time.Now()
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(e.Out, "%-12s %s\n", name, printable(value))
-		}
-	}
-	line("Name", m.Name)
-	if !m.Written.IsZero() {
-		line("Written", m.Written.Local().Format(time.DateTime)+" ("+ago(m.Written, now)+" ago)")
-	}
-	line("Cause", m.Cause)
-	line("Reason", m.Reason)
-	line("Code", m.Code)
+	return show(e, (*api.Client).BadmailShow, c.Name, e.tellBad)
+}
+
+// tellBad tells all that is known of an entry.
+func (e *env) tellBad(m control.BadmailEntry) {
+	e.fact("Name", m.Name)
+	e.fact("Written", moment(m.Written))
+	e.fact("Cause", m.Cause)
+	e.fact("Reason", m.Reason)
+	e.fact("Code", m.Code)
 	if m.Foreign != "" {
-		line("Foreign", m.Foreign+"; sender and recipients are those of the header")
+		e.fact("Foreign", m.Foreign+"; sender and recipients are those of the header")
 	}
 	if m.NoMessage {
-		line("Message", "missing")
+		e.fact("Message", "missing")
 	} else {
-		line("Size", octets(m.Size))
+		e.fact("Size", octets(m.Size))
 	}
-	line("Subject", m.Subject)
-	line("Message-ID", m.MessageID)
-	line("Sender", m.Sender)
-	line("From client", m.Client)
-	line("Queue id", m.QueueID)
-	line("Reports on", m.ReportOn)
-	line("Belongs to", m.Linked)
+	e.fact("Subject", m.Subject)
+	e.fact("Message-ID", m.MessageID)
+	e.fact("Sender", m.Sender)
+	e.fact("From client", m.Client)
+	e.fact("Queue id", m.QueueID)
+	e.fact("Reports on", m.ReportOn)
+	e.fact("Belongs to", m.Linked)
 	rows := make([][]string, len(m.Recipients))
 	for i, r := range m.Recipients {
 		state := "-"
@@ -163,7 +149,6 @@ func (c *badmailShow) Run(e *env) error {
 	}
 	fmt.Fprintln(e.Out)
 	table(e.Out, []string{"RECIPIENT", "STATE", "HOST", "LAST REPLY"}, rows)
-	return nil
 }
 
 type badmailResubmit struct {
@@ -176,14 +161,14 @@ type badmailResubmit struct {
 // Run sends the messages of entries once more: of all that are named, whatever becomes of one. The exit
 // code is that of the first that failed.
 func (c *badmailResubmit) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
 	all := control.BadmailResubmitted{Messages: []control.BadmailSent{}, Failed: []control.BadmailUnsent{}}
 	code := ExitOK
 	for _, name := range c.Names {
-		sent, err := api.BadmailResubmit(e.ctx, control.BadmailResubmission{Name: name, Linked: c.Linked, To: c.To, From: c.From})
+		sent, err := client.BadmailResubmit(e.ctx, control.BadmailResubmission{Name: name, Linked: c.Linked, To: c.To, From: c.From})
 		if err != nil {
 			sent.Failed = []control.BadmailUnsent{{Name: name, Error: err.Error()}}
 			code = cmp.Or(code, exitCode(err))
@@ -222,19 +207,19 @@ type badmailExport struct {
 
 // Run writes the message of an entry.
 func (c *badmailExport) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
 	if c.Out == "" {
-		return api.BadmailExport(e.ctx, c.Name, e.Streams.Out)
+		return client.BadmailExport(e.ctx, c.Name, e.Streams.Out)
 	}
 	f, err := os.OpenFile(c.Out, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	n := &counter{w: f}
-	if err := errors.Join(api.BadmailExport(e.ctx, c.Name, n), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(client.BadmailExport(e.ctx, c.Name, n), f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(c.Out))
 	}
 	if e.json {
@@ -276,13 +261,13 @@ func (c *badmailDelete) Run(e *env) error {
 	if !onlyOne(len(s.Names) > 0, s.BadmailFilter != control.BadmailFilter{}, s.All) {
 		return &exitError{ExitUsage, fmt.Errorf("choose the entries by names, or by filters such as --cause, or with --all")}
 	}
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
 	unsure := len(s.Names) == 0 && !c.Yes && !c.DryRun
 	s.DryRun = s.DryRun || unsure
-	n, err := api.BadmailDelete(e.ctx, s)
+	n, err := client.BadmailDelete(e.ctx, s)
 	if err != nil {
 		return err
 	}

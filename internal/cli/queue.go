@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailroot/mailroot/internal/api"
 	"github.com/mailroot/mailroot/internal/control"
 )
 
@@ -33,7 +34,7 @@ type queueList struct {
 
 // Run lists the queue, page after page until the limit.
 func (c *queueList) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (c *queueList) Run(e *env) error {
 		if q.Limit, q.Cursor = n, cursor; cursor == "" {
 			q.Cursor = c.Before
 		}
-		page, err := api.QueueList(e.ctx, q)
+		page, err := client.QueueList(e.ctx, q)
 		next = page.Next
 		return page.Messages, page.Next, err
 	})
@@ -105,43 +106,29 @@ type queueShow struct {
 
 // Run shows one message.
 func (c *queueShow) Run(e *env) error {
-	api, err := e.client()
-	if err != nil {
-		return err
-	}
-	m, err := api.QueueShow(e.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	if e.json {
-		e.printJSON(m)
-		return nil
-	}
-	now := time.Now()
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(e.Out, "%-12s %s\n", name, printable(value))
-		}
-	}
-	line("Id", m.ID)
-	line("Arrived", m.Arrived.Local().Format(time.DateTime)+" ("+ago(m.Arrived, now)+" ago)")
-	line("Size", octets(m.Size))
-	line("Sender", m.Sender)
-	line("From client", strings.TrimSpace(m.Client+" "+m.Helo+" "+m.Protocol))
-	line("Subject", m.Subject)
-	line("Message-ID", m.MessageID)
-	line("Reports on", m.Original)
+	return show(e, (*api.Client).QueueShow, c.ID, e.tellQueued)
+}
+
+// tellQueued tells all that is known of a message.
+func (e *env) tellQueued(m control.QueueMessage) {
+	e.fact("Id", m.ID)
+	e.fact("Arrived", moment(m.Arrived))
+	e.fact("Size", octets(m.Size))
+	e.fact("Sender", m.Sender)
+	e.fact("From client", strings.TrimSpace(m.Client+" "+m.Helo+" "+m.Protocol))
+	e.fact("Subject", m.Subject)
+	e.fact("Message-ID", m.MessageID)
+	e.fact("Reports on", m.Original)
 	rows := make([][]string, len(m.Deliveries))
 	for i, d := range m.Deliveries {
 		due := "-"
 		if d.Status == "deferred" {
-			due = until(d.Due, now)
+			due = until(d.Due, time.Now())
 		}
 		rows[i] = []string{d.Address, d.Status, strconv.Itoa(d.Attempts), due, d.NextHop, d.Reason}
 	}
 	fmt.Fprintln(e.Out)
 	table(e.Out, []string{"RECIPIENT", "STATUS", "ATTEMPTS", "NEXT", "NEXT HOP", "WHY"}, rows)
-	return nil
 }
 
 func plural(n int, one, many string) string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailroot/mailroot/internal/api"
 	"github.com/mailroot/mailroot/internal/control"
 )
 
@@ -23,11 +24,11 @@ type quarantineList struct{}
 
 // Run lists the quarantine.
 func (quarantineList) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
-	page, err := api.QuarantineList(e.ctx)
+	page, err := client.QuarantineList(e.ctx)
 	if err != nil {
 		return err
 	}
@@ -61,40 +62,24 @@ type quarantineShow struct {
 
 // Run shows one part.
 func (c *quarantineShow) Run(e *env) error {
-	api, err := e.client()
-	if err != nil {
-		return err
-	}
-	p, err := api.QuarantineShow(e.ctx, c.Name)
-	if err != nil {
-		return err
-	}
-	if e.json {
-		e.printJSON(p)
-		return nil
-	}
-	now := time.Now()
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(e.Out, "%-12s %s\n", name, printable(value))
-		}
-	}
-	line("Name", p.Name)
-	line("Size", octets(p.Size))
-	if !p.Time.IsZero() {
-		line("Put aside", p.Time.Local().Format(time.DateTime)+" ("+ago(p.Time, now)+" ago)")
-	}
+	return show(e, (*api.Client).QuarantineShow, c.Name, e.tellAside)
+}
+
+// tellAside tells all that is known of a part.
+func (e *env) tellAside(p control.Aside) {
+	e.fact("Name", p.Name)
+	e.fact("Size", octets(p.Size))
+	e.fact("Put aside", moment(p.Time))
 	for why := range strings.SplitSeq(p.Reason, "\n") {
-		line("Why", why)
+		e.fact("Why", why)
 	}
-	line("Message", p.ID)
-	line("Sender", p.Sender)
+	e.fact("Message", p.ID)
+	e.fact("Sender", p.Sender)
 	for _, r := range p.Recipients {
-		line("Recipient", r)
+		e.fact("Recipient", r)
 	}
-	line("Subject", p.Subject)
-	line("Can be saved", saved(p))
-	return nil
+	e.fact("Subject", p.Subject)
+	e.fact("Can be saved", saved(p))
 }
 
 // saved says what export would write.
@@ -119,11 +104,11 @@ type quarantineExport struct {
 
 // Run writes the message of a part to a file.
 func (c *quarantineExport) Run(e *env) (err error) {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
-	p, err := api.QuarantineShow(e.ctx, c.Name)
+	p, err := client.QuarantineShow(e.ctx, c.Name)
 	if err != nil {
 		return err
 	}
@@ -140,7 +125,7 @@ func (c *quarantineExport) Run(e *env) (err error) {
 		}()
 		w = f
 	}
-	if err := api.QuarantineExport(e.ctx, c.Name, w); err != nil {
+	if err := client.QuarantineExport(e.ctx, c.Name, w); err != nil {
 		return err
 	}
 	if c.Out == "-" {
@@ -160,12 +145,12 @@ type quarantineDelete struct {
 
 // Run deletes parts.
 func (c *quarantineDelete) Run(e *env) error {
-	api, err := e.client()
+	client, err := e.client()
 	if err != nil {
 		return err
 	}
 	for _, name := range c.Names {
-		if err := api.QuarantineDelete(e.ctx, name); err != nil {
+		if err := client.QuarantineDelete(e.ctx, name); err != nil {
 			return err
 		}
 	}

@@ -83,32 +83,84 @@ func Find(kind, dir string) (entries []Entry, left []Left, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	index := make(map[string]int) // of entries of Badmail, by base name in lower case
+	var bad []File
 	for _, name := range names {
 		file := File{Path: filepath.Join(dir, name), Name: name}
 		why := file.look()
 		if why == "" {
 			why = fits(kind, name)
 		}
-		if why == "" && kind == Badmail {
-			base := strings.ToLower(name[:len(name)-len(filepath.Ext(name))])
-			if i, ok := index[base]; ok {
-				why = entries[i].join(file)
-				if why == "" {
-					continue
-				}
-			} else {
-				index[base] = len(entries)
-			}
-		}
-		if why != "" {
+		switch {
+		case why != "":
 			left = append(left, Left{kind, name, why})
-			continue
+		case kind == Badmail:
+			bad = append(bad, file)
+		default:
+			entries = append(entries, Entry{kind, []File{file}})
 		}
-		entries = append(entries, Entry{kind, []File{file}})
+	}
+	if kind == Badmail {
+		var alone []Left
+		entries, alone = pair(bad)
+		left = append(left, alone...)
 	}
 	return entries, left, nil
 }
+
+// pair makes entries of the files of Badmail: each message with the files of its name. A name that is the same to the letter goes
+// first, as a disk may hold two that differ in case; else one in another case belongs to the message, where there is but one.
+func pair(files []File) (entries []Entry, left []Left) {
+	byBase, byFold := make(map[string]int), make(map[string][]int)
+	leave := func(f File, why string) { left = append(left, Left{Badmail, f.Name, why}) }
+	var rest []File
+	for _, f := range files {
+		switch base := f.base(); {
+		case !f.isMessage():
+			rest = append(rest, f)
+		case has(byBase, base):
+			leave(f, "a second file of that name")
+		default:
+			byBase[base] = len(entries)
+			byFold[strings.ToLower(base)] = append(byFold[strings.ToLower(base)], len(entries))
+			entries = append(entries, Entry{Badmail, []File{f}})
+		}
+	}
+	join := func(i int, f File) {
+		if why := entries[i].join(f); why != "" {
+			leave(f, why)
+		}
+	}
+	var others []File
+	for _, f := range rest {
+		if i, ok := byBase[f.base()]; ok {
+			join(i, f)
+		} else {
+			others = append(others, f)
+		}
+	}
+	for _, f := range others {
+		switch of := byFold[strings.ToLower(f.base())]; len(of) {
+		case 0:
+			leave(f, "there is no .BAD file of its name, and so no message")
+		case 1:
+			join(of[0], f)
+		default:
+			leave(f, "several .BAD files have its name but for the case, and none to the letter")
+		}
+	}
+	return entries, left
+}
+
+func has(index map[string]int, base string) bool {
+	_, ok := index[base]
+	return ok
+}
+
+// base is the name without its extension.
+func (f *File) base() string { return strings.TrimSuffix(f.Name, filepath.Ext(f.Name)) }
+
+// isMessage reports whether a file of Badmail is the message of its entry.
+func (f *File) isMessage() bool { return strings.EqualFold(filepath.Ext(f.Name), ".bad") }
 
 // extensions are those of the files of a kind; none: any file is one.
 var extensions = map[string][]string{Badmail: {".bad", ".bdr", ".bdp"}, Drop: {".eml"}, Queue: {".eml"}}
