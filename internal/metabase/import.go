@@ -119,6 +119,7 @@ func convert(tree *Tree, o Options) (*Result, error) {
 	}
 	c.loops(cfg.Server(defaultName))
 	c.report.Notes = append(c.report.Notes, tree.Notes...)
+	c.report.Left += tree.Left
 	c.report.settle()
 	c.next()
 	return &Result{Config: text, Report: c.report}, nil

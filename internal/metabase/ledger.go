@@ -40,7 +40,7 @@ func (r *Report) add(part *[]Line, l Line) {
 		}
 		return
 	}
-	if t.room[part] >= maxLines {
+	if t.room[part] >= maxReport {
 		r.Left++
 		return
 	}

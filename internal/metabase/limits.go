@@ -15,5 +15,6 @@ const (
 	maxList     = 10_000    // addresses in a list, which is what a configuration file may hold
 	maxServers  = 200       // virtual servers; a configuration file has no room for more
 	maxBindings = 1_000     // of a virtual server
-	maxLines    = 2_000     // lines of one part of the report; what is beyond is counted
+	maxReport   = 120_000   // lines of one part of the report, which is as many as come of as many domains as there can be; what is beyond is counted
+	maxLines    = 2_000     // of what to look at first, and of what is odd; what is beyond is counted
 )

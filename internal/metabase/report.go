@@ -82,10 +82,13 @@ func newReport() *Report {
 
 func (r *Report) attend(format string, args ...any) {
 	text := strings.Join(strings.Fields(printable(fmt.Sprintf(format, args...))), " ")
-	if len(r.Attention) >= maxLines || slices.Contains(r.Attention, text) {
-		return
+	switch {
+	case slices.Contains(r.Attention, text):
+	case len(r.Attention) >= maxLines:
+		r.Left++
+	default:
+		r.Attention = append(r.Attention, text)
 	}
-	r.Attention = append(r.Attention, text)
 }
 
 // alarm is attend for what says who is let in: it stands before all else, and has room where that has taken all of it.

@@ -15,6 +15,8 @@ type Tree struct {
 	Notes []string
 	// Doubts is what had to be guessed, to be said first.
 	Doubts []string
+	// Left is how many of both there was no room for.
+	Left int
 
 	kept, props int
 	text        bool // adsutil ENUM, not XML
@@ -245,14 +247,18 @@ func cleanPath(s string) (string, error) {
 
 // doubt takes what had to be guessed, as far as there is room.
 func (t *Tree) doubt(format string, args ...any) {
-	if len(t.Doubts) < maxLines {
-		t.Doubts = append(t.Doubts, fmt.Sprintf(format, args...))
-	}
+	t.Doubts = t.bounded(t.Doubts, format, args...)
 }
 
 // note takes what was odd about the input, as far as there is room.
 func (t *Tree) note(format string, args ...any) {
-	if len(t.Notes) < maxLines {
-		t.Notes = append(t.Notes, fmt.Sprintf(format, args...))
+	t.Notes = t.bounded(t.Notes, format, args...)
+}
+
+func (t *Tree) bounded(texts []string, format string, args ...any) []string {
+	if len(texts) >= maxLines {
+		t.Left++
+		return texts
 	}
+	return append(texts, fmt.Sprintf(format, args...))
 }
