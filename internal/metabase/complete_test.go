@@ -2,6 +2,7 @@ package metabase
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +80,13 @@ func TestReportHasTheWholeTable(t *testing.T) {
 		for _, value := range []string{"", "0", "1", "2", "FALSE", "TRUE", "4198404", "4294967295", "x.example", "{FF16065B-DE82-11CF-BC0A-00AA006111E0}"} {
 			src := "<configuration><MBProperty>" + keyElement("IIsSmtpService", serviceRoot, all(value)) + keyElement("IIsSmtpServer", serviceRoot+"/1", all(value)) +
 				keyElement(k[0], serviceRoot+k[1], all(value)) + "</MBProperty></configuration>"
+			if value == "1" { // as rows that hold for their own key alone
+				src = regexp.MustCompile(`<(\w+) Location="([^"]*)"([^>]*)/>`).ReplaceAllStringFunc(src, func(key string) string {
+					m := regexp.MustCompile(`^<(\w+) Location="([^"]*)"(.*)/>$`).FindStringSubmatch(key)
+					rows := regexp.MustCompile(` (\w+)="([^"]*)"`).ReplaceAllString(m[3], `<Custom Name="$1" Value="$2" Attributes="NO_ATTRIBUTES"/>`)
+					return "<" + m[1] + " Location=\"" + m[2] + "\">" + rows + "</" + m[1] + ">"
+				})
+			}
 			tree, err := read(strings.NewReader(src), false)
 			if err != nil {
 				t.Fatal(err)

@@ -316,13 +316,18 @@ func (c *converter) within(path string) string {
 	return strings.TrimPrefix(path, "virtual_server."+defaultName+".")
 }
 
+// setting is a path of a setting in the virtual server in hand, as the report has it. The name of a block is as it is.
+func (c *converter) setting(path string) string {
+	if !strings.Contains(path, ".") {
+		return path
+	}
+	return c.within(c.vs.path + "." + strings.TrimPrefix(path, c.vs.path+"."))
+}
+
 // change tells of a value that became something else than one setting.
 func (c *converter) change(v value, setting, result, why string) {
 	l := v.line()
-	if strings.Contains(setting, ".") {
-		setting = c.within(strings.TrimPrefix(c.vs.path+"."+strings.TrimPrefix(setting, c.vs.path+"."), "."))
-	}
-	l.Setting, l.Result, l.Why = setting, result, why
+	l.Setting, l.Result, l.Why = c.setting(setting), result, why
 	c.add(&c.report.Changed, l)
 }
 

@@ -14,10 +14,11 @@ type ledger struct {
 	room  map[*[]Line]int // how many rows began in a part
 }
 
+// account is a line in the making.
 type account struct {
 	Line
 	part *[]Line
-	whys []reason // what becomes of it Line.Why
+	whys []reason // Line.Why is made of them
 }
 
 // reason says why a setting is as it is; of no setting: why the line is.

@@ -36,7 +36,7 @@ func (c *converter) leftover(k *Key, p *Prop) {
 		c.add(&c.report.Unknown, l)
 		return
 	case c.used[p] && companion(row.Name) != "" && !ofDomain(row, k):
-		l.Setting, l.Why = row.Setting, companion(row.Name)
+		l.Setting, l.Why = c.setting(row.Setting), companion(row.Name)
 		c.add(&c.report.Changed, l)
 		return
 	default:
