@@ -39,13 +39,16 @@ var (
 
 // promptOf returns the command of a line that a console shows with its prompt, or of one that calls adsutil without.
 func promptOf(text string) (string, bool) {
-	if m := enumPrompt.FindStringSubmatch(text); m != nil {
-		return m[1], true
+	if strings.Contains(text, ">") { // which few lines do, and a text of 100 MB has many
+		if m := enumPrompt.FindStringSubmatch(text); m != nil {
+			return m[1], true
+		}
 	}
-	word, _, _ := strings.Cut(strings.ToLower(text), " ")
-	switch word {
-	case "cscript", "cscript.exe", "adsutil", "adsutil.vbs":
-		return text, enumAdsutil.MatchString(text)
+	word, _, _ := strings.Cut(text, " ")
+	for _, first := range []string{"cscript", "cscript.exe", "adsutil", "adsutil.vbs"} {
+		if strings.EqualFold(word, first) {
+			return text, enumAdsutil.MatchString(text)
+		}
 	}
 	return "", false
 }
