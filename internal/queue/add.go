@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"hash/maphash"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -139,13 +141,33 @@ func (q *Queue) loadShard(ctx context.Context, shard int) (total int, ok bool) {
 	}
 }
 
-// catchUp does what operators changed since the page that was just added was read.
+// catchUp ends the reading of a page. What operators changed meanwhile and is of none of its recipients may be
+// of a message that is about to be added.
 func (q *Queue) catchUp() {
 	q.mu.Lock()
-	late := q.overtaken
+	var late []mail.Change
+	for _, changes := range q.overtaken {
+		late = append(late, changes...)
+	}
 	q.reading, q.overtaken = false, nil
 	q.mu.Unlock()
+	slices.SortStableFunc(late, func(a, b mail.Change) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Rcpt, b.Rcpt))
+	})
 	q.Changed(late)
+}
+
+// overtake does to a recipient that was just added what operators changed since its page was read, before
+// anybody can take it for delivery.
+func (q *Queue) overtake(i uint32, e *entry) {
+	at := recipientID{e.id, int(e.rcpt)}
+	changes := q.overtaken[at]
+	delete(q.overtaken, at)
+	for k := range changes {
+		if q.apply(i, e, &changes[k], false); changes[k].Kind == mail.ChangeDone {
+			return // the entry is gone
+		}
+	}
 }
 
 // sleepFor waits; false: the queue stopped.
@@ -176,34 +198,40 @@ func (q *Queue) addPending(page []mail.Pending) bool {
 			continue
 		}
 		i, e := q.entries.take()
-		*e = entry{
-			id: p.ID, rcpt: uint32(p.Rcpt), arrived: seconds(p.Arrived), size: clamp32(p.Size),
-			attempts: uint16(min(p.Attempts, math.MaxUint16)),
-		}
-		e.domain = q.domainOf(p.Domain)
-		if p.Null || p.Noticed {
-			e.flags |= flagNoticed
-		}
-		q.link(i, e)
-		q.remind(e, now)
-		e.route = q.routes.hold(p.Route)
-		if p.Held {
-			_ = q.find(e) // held all the same: what it means is seen at the release
-			q.current(e)
-			q.holdEntry(e, false)
-			continue
-		}
-		if !p.Due.IsZero() {
-			// A time beyond the longest interval comes from a clock or a setting that was changed.
-			e.due = min(q.at(p.Due), latest)
-		}
-		if e.due <= now {
-			q.admit(i, e, now, false)
-		} else if q.reroute(i, e, now) {
-			q.sleepUntil(i, e)
-		}
+		q.readmit(i, e, p, now, latest)
+		q.overtake(i, e)
 	}
 	return true
+}
+
+// readmit makes a new entry of a recipient of the spool and lets it wait where it waited.
+func (q *Queue) readmit(i uint32, e *entry, p *mail.Pending, now, latest int64) {
+	*e = entry{
+		id: p.ID, rcpt: uint32(p.Rcpt), arrived: seconds(p.Arrived), size: clamp32(p.Size),
+		attempts: uint16(min(p.Attempts, math.MaxUint16)),
+	}
+	e.domain = q.domainOf(p.Domain)
+	if p.Null || p.Noticed {
+		e.flags |= flagNoticed
+	}
+	q.link(i, e)
+	q.remind(e, now)
+	e.route = q.routes.hold(p.Route)
+	if p.Held {
+		_ = q.find(e) // held all the same: what it means is seen at the release
+		q.current(e)
+		q.holdEntry(e, false)
+		return
+	}
+	if !p.Due.IsZero() {
+		// A time beyond the longest interval comes from a clock or a setting that was changed.
+		e.due = min(q.at(p.Due), latest)
+	}
+	if e.due <= now {
+		q.admit(i, e, now, false)
+	} else if q.reroute(i, e, now) {
+		q.sleepUntil(i, e)
+	}
 }
 
 // longest returns the longest time between two attempts in milliseconds.

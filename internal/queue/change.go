@@ -59,11 +59,30 @@ func (q *Queue) changed(changes []mail.Change) (later int) {
 	switch {
 	case found == len(changes):
 	case q.reading:
-		q.overtaken = append(q.overtaken, changes...)
+		q.keepOvertaken(changes)
 	case q.messages[changes[0].ID] == 0:
 		q.keepEarly(changes)
 	}
 	return later
+}
+
+// recipientID says which recipient of which message.
+type recipientID struct {
+	id   mail.QueueID
+	rcpt int
+}
+
+// keepOvertaken keeps the changes of recipients that the loader may have read before they were recorded.
+func (q *Queue) keepOvertaken(changes []mail.Change) {
+	if q.overtaken == nil {
+		q.overtaken = make(map[recipientID][]mail.Change)
+	}
+	for k := range changes {
+		c := &changes[k]
+		if at := (recipientID{c.ID, c.Rcpt}); !q.knows(c.ID, c.Rcpt) {
+			q.overtaken[at] = append(q.overtaken[at], *c)
+		}
+	}
 }
 
 // busy reports whether an entry comes back before anything can be done to it.

@@ -158,7 +158,7 @@ type Queue struct {
 	routes    routeTable
 	freezes   map[string]Freeze // in force, by name
 	frozen    frozenList
-	overtaken []mail.Change                  // by operators, of what the loader may be reading
+	overtaken map[recipientID][]mail.Change  // by operators, of what the loader may be reading
 	reading   bool                           // the loader has a page that is not added yet
 	early     map[mail.QueueID][]mail.Change // by operators, of messages that may be about to be added
 	earlyIDs  [maxEarly]mail.QueueID         // whose they are, a ring
