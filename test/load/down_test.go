@@ -30,35 +30,48 @@ func queueing(t *testing.T) []waiting {
 	}
 }
 
-// TestSinkDown lets queues grow while the next hop is down, then lets them drain.
+// TestSinkDown lets queues grow while the next hop is down, then lets them drain. Up to 20,000 messages the servers take turns.
 func TestSinkDown(t *testing.T) {
 	benchmark(t)
+	const turns = 10
 	n := cell{20, true, 4 * kb, 20_000}
 	more := cell{20, true, 4 * kb, 80_000}
+	turn := n
+	turn.messages /= turns
+	servers := queueing(t)
+	var first [2][]float64 // accepted a second, by turn
+	var times []float64
+	for range turns {
+		for i, w := range servers {
+			took, _ := source(t, turn, w.addr)
+			first[i] = append(first[i], float64(turn.messages)/took.Seconds())
+		}
+		times = append(times, last(first[0])/last(first[1]))
+	}
 	tab := newTable(t, "Next hop down, then up again, 4 KB, s20d",
 		"server", "accepted/s to 20,000", "accepted/s to 100,000", "PSS, MB", "first delivery, s", "drained/s", "E of the drain, ms")
-	var rates, drains [2]float64
-	for i, w := range queueing(t) {
-		first, _ := source(t, n, w.addr)
+	var drains [2]float64
+	all := float64(n.messages + more.messages)
+	for i, w := range servers {
 		rest, _ := source(t, more, w.addr)
 		pss, _ := w.usage.memory()
-		rates[i] = float64(n.messages) / first.Seconds()
 		began, took, cpu := w.drain(t, n.messages+more.messages)
-		drains[i] = float64(n.messages+more.messages) / took.Seconds()
-		tab.row(w.name, rates[i], float64(more.messages)/rest.Seconds(), float64(pss)/1e6, began.Seconds(), drains[i],
-			1000*cpu.Seconds()/float64(n.messages+more.messages))
+		drains[i] = all / took.Seconds()
+		tab.row(w.name, median(first[i]), float64(more.messages)/rest.Seconds(), float64(pss)/1e6, began.Seconds(), drains[i], 1000*cpu.Seconds()/all)
 	}
 	bare := harness.StartCountingSink(t)
-	wall, _ := source(t, cell{20, true, 4 * kb, 20_000}, harness.Loopback(bare.Port))
-	ceiling := 20_000 / wall.Seconds()
+	wall, _ := source(t, n, harness.Loopback(bare.Port))
+	ceiling := float64(n.messages) / wall.Seconds()
 	tab.row("no server", ceiling, "", "", "", "", "")
-	atLeast(t, "next hop down, 20,000 messages of 4 KB: A, times Postfix's", rates[0]/rates[1], 3)
+	atLeast(t, "next hop down, 20,000 messages of 4 KB: A, times Postfix's", median(times), 3)
 	if part := drains[0] / ceiling; part >= 0.8 {
 		atLeast(t, "drain of 100,000, part of what the sink can take", part, 0.8)
 	} else {
 		atLeast(t, "drain of 100,000, times Postfix's", drains[0]/drains[1], 5)
 	}
 }
+
+func last(s []float64) float64 { return s[len(s)-1] }
 
 // drain brings the next hop up and waits until all mail has left: how long it was until the first message, and from
 // then until the last.
