@@ -109,10 +109,17 @@ func TestHanging(t *testing.T) {
 		}
 		return hops
 	}
-	harness.Eventually(t, harness.Patience, "next hops are silent", func() bool { return held() >= 60 })
+	before := int64(-1)
+	harness.Eventually(t, harness.Patience, "as many next hops are silent as get connections", func() bool {
+		time.Sleep(time.Second)
+		now := held()
+		steady := now == before && now >= 60
+		before = now
+		return steady
+	})
 	with, without, ratio := m.beside(t, calm)
-	tab := newTable(t, "500 next hops that fall silent, s20d-4k to another", "relayed/s without them", "with them", "connections that hang")
-	tab.row(without, with, held())
+	tab := newTable(t, "500 next hops that fall silent, s20d-4k to another", "relayed/s without them", "with them", "connections that hang", "after it")
+	tab.row(without, with, before, held())
 	atLeast(t, "500 next hops hang: B of the others, part of a relay's without them", ratio, 0.9)
 }
 
