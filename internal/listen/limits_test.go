@@ -104,7 +104,7 @@ func TestShort(t *testing.T) {
 	refused := make(chan Refusal, 10)
 	l := start(t, Options{
 		Bindings: []Binding{{Addr: "127.0.0.1:0"}},
-		Handle:   func(_ context.Context, c net.Conn, _ Binding) { _, _ = io.WriteString(c, "hello\r\n") },
+		Handle:   func(_ context.Context, c net.Conn, _ Binding) Step { _, _ = io.WriteString(c, "hello\r\n"); return nil },
 		Refuse:   func(_ net.Conn, _ Binding, why Refusal) { refused <- why },
 		Short:    short.Load,
 	})

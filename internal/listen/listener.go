@@ -28,9 +28,10 @@ type Options struct {
 	Bindings []Binding
 	Limits   Limits
 
-	// Handle runs one connection; when it returns the connection is closed, if Handle has not
-	// done so. Its context is cancelled when the Listener closes. Required.
-	Handle func(ctx context.Context, c net.Conn, b Binding)
+	// Handle says how a connection is served: by the step that it returns, in the same goroutine, and those that
+	// follow. After the last one, which may be none, the connection is closed, if nobody has done so. The context is cancelled when
+	// the Listener closes. Required.
+	Handle func(ctx context.Context, c net.Conn, b Binding) Step
 	// Short reports that there is no memory for further connections: all are refused meanwhile. It is called
 	// for each connection and must not wait. Nil: there always is.
 	Short func() bool
@@ -46,6 +47,11 @@ type Options struct {
 	// Listen opens a socket; nil: the network. network is "tcp", "tcp4" or "tcp6".
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 }
+
+// Step is a part of the service of a connection. It returns the next one, which runs in a new goroutine, or nil at the end. Who
+// is going to wait for long takes another step to part with a stack that has grown: it would not become as small again as
+// that of a new goroutine.
+type Step func() Step
 
 // RefuseTime is how long the answer to a refused connection may take, which holds up all others.
 const RefuseTime = 10 * time.Millisecond
@@ -84,9 +90,9 @@ type Listener struct {
 	mu       sync.Mutex
 	bindings []Binding
 	limits   Limits
-	bound    []*socket               // opened by Bind, until Start takes them into service
-	open     map[string]*socket      // by Binding.Addr; nil before Start
-	conns    map[net.Conn]netip.Addr // those with a running Handle, and their clients
+	bound    []*socket             // opened by Bind, until Start takes them into service
+	open     map[string]*socket    // by Binding.Addr; nil before Start
+	conns    map[net.Conn]struct{} // those in service
 	clients  clients
 	counts   Counts
 	paused   bool
@@ -123,7 +129,7 @@ func New(o Options) (*Listener, error) {
 		opts:     o,
 		bindings: slices.Clone(o.Bindings),
 		limits:   o.Limits,
-		conns:    make(map[net.Conn]netip.Addr),
+		conns:    make(map[net.Conn]struct{}),
 		clients:  newClients(),
 	}
 	l.serving, l.end = context.WithCancel(context.Background())
@@ -258,7 +264,7 @@ func (l *Listener) trouble(b Binding, err error) {
 
 // admit starts the handler of a connection, or refuses it.
 func (l *Listener) admit(c net.Conn, b Binding) {
-	client := mail.AddrPortOf(c.RemoteAddr()).Addr()
+	client := clientOf(c)
 	short := l.opts.Short != nil && l.opts.Short()
 	l.mu.Lock()
 	if l.closed {
@@ -274,21 +280,43 @@ func (l *Listener) admit(c net.Conn, b Binding) {
 	}
 	defer l.mu.Unlock()
 	l.counts.Accepted++
-	l.conns[c] = client
+	l.conns[c] = struct{}{}
 	l.clients.add(client)
-	l.running.Go(func() { l.handle(c, b) })
+	l.handle(c, b, nil)
 }
 
-func (l *Listener) handle(c net.Conn, b Binding) {
-	defer func() {
-		l.recovered(b, recover())
-		_ = c.Close()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.clients.remove(l.conns[c])
-		delete(l.conns, c)
-	}()
-	l.opts.Handle(l.serving, c, b)
+// clientOf returns the client's address, also of a connection that is closed.
+func clientOf(c net.Conn) netip.Addr { return mail.AddrPortOf(c.RemoteAddr()).Addr() }
+
+// handle runs step, by default the first one, and what comes after it in other goroutines. Its frame stands on the stack of each
+// connection, so it is small.
+func (l *Listener) handle(c net.Conn, b Binding, step Step) {
+	l.running.Go(func() {
+		var next Step
+		defer func() {
+			l.recovered(b, recover())
+			if next == nil {
+				l.forget(c)
+			} else {
+				l.handle(c, b, next)
+			}
+		}()
+		if step == nil {
+			step = l.opts.Handle(l.serving, c, b)
+		}
+		if step != nil {
+			next = step()
+		}
+	})
+}
+
+// forget ends a connection.
+func (l *Listener) forget(c net.Conn) {
+	_ = c.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clients.remove(clientOf(c))
+	delete(l.conns, c)
 }
 
 func (l *Listener) refuse(c net.Conn, b Binding, why Refusal) {

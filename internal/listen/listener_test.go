@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // echo answers each line until the client or the context ends.
-func echo(ctx context.Context, c net.Conn, b Binding) {
+func echo(ctx context.Context, c net.Conn, b Binding) Step {
 	stop := context.AfterFunc(ctx, func() { c.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for r := bufio.NewReader(c); ; {
@@ -30,7 +30,7 @@ func echo(ctx context.Context, c net.Conn, b Binding) {
 			if ctx.Err() != nil {
 				io.WriteString(c, "bye\n")
 			}
-			return
+			return nil
 		}
 		io.WriteString(c, b.Addr+" "+line)
 	}
@@ -270,11 +270,12 @@ func TestF29PanicEndsOneConnection(t *testing.T) {
 	var troubles []error
 	l := start(t, Options{
 		Bindings: bindings("127.0.0.1:0"),
-		Handle: func(ctx context.Context, c net.Conn, b Binding) {
+		Handle: func(ctx context.Context, c net.Conn, b Binding) Step {
 			if line, _ := bufio.NewReader(c).ReadString('\n'); line == "boom\n" {
 				panic("boom")
 			}
 			io.WriteString(c, "fine\n")
+			return nil
 		},
 		Trouble: func(_ Binding, err error) { mu.Lock(); defer mu.Unlock(); troubles = append(troubles, err) },
 	})
@@ -323,7 +324,7 @@ func TestCloseIsGraceful(t *testing.T) {
 func TestCloseCutsWhoDoesNotStop(t *testing.T) {
 	l, err := New(Options{
 		Bindings: bindings("127.0.0.1:0"),
-		Handle:   func(_ context.Context, c net.Conn, _ Binding) { io.Copy(io.Discard, c) },
+		Handle:   func(_ context.Context, c net.Conn, _ Binding) Step { io.Copy(io.Discard, c); return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

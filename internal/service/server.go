@@ -268,15 +268,21 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 	return nil
 }
 
-// handle runs one connection.
-func (v *Server) handle(ctx context.Context, c net.Conn, b listen.Binding) {
+// handle serves one connection: each step runs the session until it has ended or is at rest.
+func (v *Server) handle(ctx context.Context, c net.Conn, b listen.Binding) (step listen.Step) {
 	o := v.plan.Load().sessions[b.Addr]
 	if o == nil { // the binding went away with a reload that came between accept and here
-		_ = c.Close()
-		return
+		return nil
 	}
-	if r := session.Serve(ctx, c, o); r == session.ClosedBySize {
-		v.notices.sizeMet(mail.AddrPortOf(c.RemoteAddr()).Addr())
+	run := session.Start(c, o)
+	return func() listen.Step {
+		switch run(ctx) {
+		case session.Open:
+			return step
+		case session.ClosedBySize:
+			v.notices.sizeMet(mail.AddrPortOf(c.RemoteAddr()).Addr())
+		}
+		return nil
 	}
 }
 

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"strings"
+
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 // maxHelo bounds the name that is kept (RFC 5321 §4.5.3.1.2); the record has more of it.
@@ -25,15 +27,13 @@ func (s *session) greet(arg string, esmtp bool) (reply, bool) {
 	}
 	s.reset()
 	s.greeted = true
-	s.peer.Helo = arg[:min(len(arg), maxHelo)]
-	s.peer.ESMTP = esmtp
-	s.live.setPeer(&s.peer)
+	s.live.change(func(p *mail.Peer) { p.Helo, p.ESMTP = arg[:min(len(arg), maxHelo)], esmtp })
 	return reply{}, true
 }
 
 // clientAddr is the client's address in the reply to a greeting.
 func (s *session) clientAddr() string {
-	if a := s.peer.Remote.Addr(); a.IsValid() {
+	if a := s.live.peer.Remote.Addr(); a.IsValid() {
 		return a.String()
 	}
 	return "unknown"

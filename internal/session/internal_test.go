@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"testing"
-	"time"
 	"unsafe"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -19,7 +18,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestVoices(t *testing.T) {
 	var b bytes.Buffer
 	for v, name := range []string{Classic: "classic", Plain: "plain"} {
-		s := &session{o: &Options{FQDN: "relay.example.com", Voice: Voice(v)}}
+		s := &session{o: &Options{FQDN: "relay.example.com", Voice: Voice(v)}, workspace: &workspace{}}
 		for i := sayNothing + 1; i < texts; i++ {
 			r := &reply{
 				text: i, arg: "ARG", number: 42, id: 1,
@@ -117,7 +116,7 @@ func TestCloseReasons(t *testing.T) {
 // has read before.
 func TestIdleBuffers(t *testing.T) {
 	var w wire
-	w.init(&net.TCPConn{}, &Options{}, time.Now())
+	w.init(&net.TCPConn{}, &Options{})
 	for _, step := range []struct {
 		data, full bool
 		want       int

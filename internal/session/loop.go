@@ -68,7 +68,7 @@ func (s *session) dispatch(ctx context.Context, v *verb, arg string) reply {
 		return reply{text: sayOutOfSync, close: ClosedOutOfSync}
 	case s.w.stopped.Load() && !s.w.busy && v.name != "QUIT":
 		return reply{text: sayStopped, close: ClosedByShutdown}
-	case s.o.RequireTLS && s.peer.TLS == nil && v.flags&plainText == 0:
+	case s.o.RequireTLS && s.live.peer.TLS == nil && v.flags&plainText == 0:
 		return s.refuseVerb(v, arg, sayTLSRequired)
 	case v.flags&needsHello != 0 && !s.greeted:
 		return s.refuseVerb(v, arg, sayNeedHello)
@@ -161,7 +161,7 @@ func (s *session) answer(ctx context.Context, v *verb, r reply, in int64) CloseR
 		}
 		s.ex.In, s.ex.Repaired = in, r.stray
 		if r.close == ClosedByQuit {
-			s.ex.Arg, code = s.peer.Helo, 240 // as the original's log has it
+			s.ex.Arg, code = s.live.peer.Helo, 240 // as the original's log has it
 			s.ex.Session = s.w.look().Sub(s.live.since)
 		}
 		s.record(code, enhanced, out, r.cause())
@@ -195,7 +195,7 @@ func (s *session) record(code int, enhanced mail.EnhancedCode, out int, reason s
 		ex.Arg = ex.Arg[:maxArg]
 	}
 	ex.Time, ex.Took = now, now.Sub(s.said)
-	ex.Helo = s.peer.Helo
+	ex.Helo = s.live.peer.Helo
 	ex.Code, ex.Enhanced, ex.Out, ex.Reason = code, enhanced, int64(out), reason
 	s.o.Record(ex)
 	ex.In, ex.Session, ex.Repaired = 0, 0, 0
@@ -223,7 +223,7 @@ func (s *session) lost(err error) CloseReason {
 	}
 	n := s.write(r)
 	code, enhanced := s.status(&r)
-	s.ex.Verb, s.ex.Arg = "TIMEOUT", s.peer.Helo
+	s.ex.Verb, s.ex.Arg = "TIMEOUT", s.live.peer.Helo
 	s.ex.Session = s.w.now.Sub(s.live.since)
 	s.record(code, enhanced, n, r.cause())
 	return r.close

@@ -18,7 +18,7 @@ func (s *session) mailVerb(ctx context.Context, arg string) reply {
 	if t := s.tooLargeAtMail(sender.Size); t != sayNothing {
 		return reply{text: t, reason: "declared size"}
 	}
-	tx, err := s.o.Begin(ctx, &s.peer, sender)
+	tx, err := s.o.Begin(s.lasting(ctx), &s.live.peer, sender)
 	if err != nil {
 		return refusal(err)
 	}

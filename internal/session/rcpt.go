@@ -24,11 +24,11 @@ func (s *session) rcpt(ctx context.Context, arg string) reply {
 		return reply{text: sayTooMany}
 	}
 	if s.o.Policy != nil {
-		if d := s.o.Policy.Relay(&s.peer, rcpt.Addr, t.sender.Size); !d.Allow {
+		if d := s.o.Policy.Relay(&s.live.peer, rcpt.Addr, t.sender.Size); !d.Allow {
 			return denial(d)
 		}
 	}
-	addr, err := t.tx.Rcpt(ctx, rcpt)
+	addr, err := t.tx.Rcpt(s.lasting(ctx), rcpt)
 	if err != nil {
 		return refusal(err)
 	}

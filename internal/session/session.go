@@ -27,39 +27,13 @@ const refuseTimeout = 10 * time.Millisecond
 // just before the banner is written, so that honest clients wait for nothing; likewise one that goes
 // on behind DATA or STARTTLS. It needs a connection that is a syscall.Conn, or has NetConn() as
 // tls.Conn does, to look through.
-func Serve(ctx context.Context, c net.Conn, o *Options) (reason CloseReason) {
-	s := newSession(c, o)
-	if o.Track != nil {
-		if done := o.Track(s.live); done != nil {
-			defer done()
+func Serve(ctx context.Context, c net.Conn, o *Options) CloseReason {
+	run := Start(c, o)
+	for {
+		if r := run(ctx); r != Open {
+			return r
 		}
 	}
-	// Transactions outlive ctx by the grace period.
-	txCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		s.w.stop()
-		t := time.NewTimer(o.grace())
-		defer t.Stop()
-		select {
-		case <-t.C:
-			cancel()
-		case <-txCtx.Done():
-		}
-	})
-	defer stop()
-
-	defer func() { s.end(reason) }()
-	defer func() {
-		if v := recover(); v != nil {
-			reason = s.panicked(v)
-		}
-	}()
-	reason = s.open(ctx)
-	for reason == Open {
-		reason = s.next(txCtx)
-	}
-	return s.why(reason)
 }
 
 // Refuse tells a client r instead of the banner and closes the connection, without a session and
@@ -72,56 +46,69 @@ func Refuse(c net.Conn, r mail.Reply) {
 	_ = c.Close()
 }
 
-// session is the state of one connection. It belongs to the goroutine of Serve.
+// session is the state of one connection. It belongs to the goroutine that runs it.
 type session struct {
 	o    *Options
 	t    *table
 	w    wire
-	live *Session
-	peer mail.Peer
-	ex   mail.Exchange
-	said time.Time // when the last reply was written, for the time a command took
+	live Session // its peer is changed under its lock, and read here without
 
 	greeted bool  // HELO or EHLO was taken
 	private bool  // what follows may be a password: the last verb was AUTH
 	taken   int64 // octets of all messages so far
-	trade   transaction
-	refused *smtp.DataScanner // of a text that was refused before its last chunk
 	penalty penalty
+
+	unwatch func() bool // ends waiting for the end of Serve's context
+	untrack func()      // what Options.Track returned
+
+	*workspace // nil at rest
 }
 
-func newSession(c net.Conn, o *Options) *session {
-	now := time.Now()
-	s := &session{o: o, t: &standard, said: now}
-	s.w.init(c, o, now)
-	s.peer = mail.Peer{Remote: mail.AddrPortOf(c.RemoteAddr()), Local: mail.AddrPortOf(c.LocalAddr())}
-	if o.NextConn != nil {
-		s.peer.Conn = o.NextConn()
+// workspace is the part of a session's state that one at rest has no use for.
+type workspace struct {
+	ex      mail.Exchange
+	said    time.Time // when the last reply was written, for the time a command took
+	trade   transaction
+	refused *smtp.DataScanner // of a text that was refused before its last chunk
+
+	last   context.Context // of transactions; nil: none has needed it
+	cancel func()          // ends it
+}
+
+// begin takes in who the client is.
+func (s *session) begin(ctx context.Context) {
+	c := s.w.raw
+	s.live.conn, s.live.since = c, s.w.now
+	p := &s.live.peer
+	p.Remote, p.Local = mail.AddrPortOf(c.RemoteAddr()), mail.AddrPortOf(c.LocalAddr())
+	s.getWorkspace()
+	if s.o.NextConn != nil {
+		p.Conn = s.o.NextConn()
+		s.ex.Conn = p.Conn
 	}
-	if o.RelayClient != nil {
-		s.peer.Relay = o.RelayClient(s.peer.Remote.Addr())
+	if s.o.RelayClient != nil {
+		p.Relay = s.o.RelayClient(p.Remote.Addr())
 	}
-	s.trade.scan.Write = s.take
-	s.live = &Session{conn: c, since: now, peer: s.peer}
-	s.ex = mail.Exchange{
-		Dir: mail.Inbound, Conn: s.peer.Conn, Remote: s.peer.Remote, Local: s.peer.Local,
+	s.unwatch = context.AfterFunc(ctx, s.w.stop)
+	if s.o.Track != nil {
+		s.untrack = s.o.Track(&s.live)
 	}
-	return s
 }
 
 // open does all that comes before the first command.
 func (s *session) open(ctx context.Context) CloseReason {
+	s.begin(ctx)
 	if s.o.Implicit {
 		if r := s.handshake(); r != Open {
 			return r
 		}
 	}
 	if s.o.PeerName != nil {
-		s.peer.Name = s.o.PeerName(ctx, s.peer.Remote.Addr())
-		s.live.setPeer(&s.peer)
+		name := s.o.PeerName(ctx, s.live.peer.Remote.Addr())
+		s.live.change(func(p *mail.Peer) { p.Name = name })
 	}
 	if s.o.Policy != nil {
-		if d := s.o.Policy.Connect(&s.peer); !d.Allow {
+		if d := s.o.Policy.Connect(&s.live.peer); !d.Allow {
 			r := denial(d)
 			r.close = ClosedByPolicy
 			return s.turnAway(r)
@@ -159,19 +146,27 @@ func (s *session) why(r CloseReason) CloseReason {
 	return r
 }
 
-// panicked ends a session after a fault: the client may try again.
-func (s *session) panicked(v any) CloseReason {
+// panicked tells of a fault that ends the session: the client may try again.
+func (s *session) panicked(v any) {
 	if s.o.Panicked != nil {
 		s.o.Panicked(v, debug.Stack())
 	}
 	// What was composed so far may be half a reply.
 	s.w.out = s.w.out[:0]
 	s.write(reply{text: sayFault})
-	return ClosedByPanic
 }
 
 // end gives back what the session holds and closes the connection.
 func (s *session) end(reason CloseReason) {
+	defer func() {
+		s.putWorkspace()
+		if s.unwatch != nil {
+			s.unwatch()
+		}
+		if s.untrack != nil {
+			s.untrack()
+		}
+	}()
 	defer func() {
 		// Abort belongs to others and may panic too; the connection is closed all the same.
 		if v := recover(); v != nil && s.o.Panicked != nil {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"strings"
 	"time"
 
@@ -11,14 +10,14 @@ import (
 )
 
 func (s *session) hasTLS() bool      { return s.o.TLS != nil }
-func (s *session) inPlainText() bool { return s.peer.TLS == nil }
+func (s *session) inPlainText() bool { return s.live.peer.TLS == nil }
 
 // startTLS handles STARTTLS (RFC 3207). That nothing may follow it in the same flight is a
 // flag of the verb: such input would have come in plain text and be taken for protected (bad
 // input F5).
 func (s *session) startTLS(context.Context, string) reply {
 	switch {
-	case s.peer.TLS != nil:
+	case s.live.peer.TLS != nil:
 		return reply{text: sayTLSActive}
 	case s.trade.tx != nil:
 		return reply{text: sayTLSLate}
@@ -37,8 +36,7 @@ func (s *session) goSecure() CloseReason {
 	}
 	s.reset()
 	s.greeted = false
-	s.peer.Helo, s.peer.ESMTP, s.peer.Account = "", false, ""
-	s.live.setPeer(&s.peer)
+	s.live.change(func(p *mail.Peer) { p.Helo, p.ESMTP, p.Account = "", false, "" })
 	return Open
 }
 
@@ -56,7 +54,7 @@ func (s *session) handshake() CloseReason {
 	c := tls.Server(s.w.raw, config)
 	err := s.w.raw.SetDeadline(time.Now().Add(s.o.handshakeTimeout()))
 	if err == nil {
-		err = handshakeApart(c)
+		err = c.Handshake()
 	}
 	state := c.ConnectionState()
 	if err != nil {
@@ -66,27 +64,12 @@ func (s *session) handshake() CloseReason {
 	}
 	s.w.secure(c)
 	s.w.look()
-	s.peer.TLS = &mail.TLSInfo{
+	info := &mail.TLSInfo{
 		Version: versionName(state.Version),
 		Cipher:  tls.CipherSuiteName(state.CipherSuite),
 	}
-	s.live.setPeer(&s.peer)
+	s.live.change(func(p *mail.Peer) { p.TLS = info })
 	return Open
-}
-
-// handshakeApart makes the handshake in a goroutine of its own: it needs a deep stack, which would else stay with a
-// session that then waits for commands, and is as much memory as all the rest of it.
-func handshakeApart(c *tls.Conn) error {
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if v := recover(); v != nil {
-				done <- fmt.Errorf("panic in a TLS handshake: %v", v)
-			}
-		}()
-		done <- c.Handshake()
-	}()
-	return <-done
 }
 
 // versionName returns "TLS1.3" for that version, and "" before one is agreed on.

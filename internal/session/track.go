@@ -43,8 +43,9 @@ func (s *Session) Terminate() {
 	_ = s.conn.Close()
 }
 
-func (s *Session) setPeer(p *mail.Peer) {
+// change lets f change what is known of the client.
+func (s *Session) change(f func(*mail.Peer)) {
 	s.mu.Lock()
-	s.peer = *p
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	f(&s.peer)
 }

@@ -102,7 +102,7 @@ func (s *session) finish(ctx context.Context) reply {
 	if !bad {
 		tx := t.tx
 		t.tx = nil
-		acc, err := tx.Commit(ctx)
+		acc, err := tx.Commit(s.lasting(ctx))
 		if err != nil {
 			r = refusal(err)
 		} else {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/smtp"
@@ -17,6 +18,7 @@ import (
 var (
 	errIdle     = errors.New("session: idle time-out")
 	errSlow     = errors.New("session: data comes too slowly")
+	errResting  = errors.New("session: at rest")
 	errStopped  = errors.New("session: shut down")
 	errEndless  = errors.New("session: command line without end")
 	errLongLine = errors.New("session: command line too long")
@@ -45,8 +47,13 @@ type wire struct {
 
 	out   []byte // composed but not sent; pooled
 	wrErr error
+	rdErr error // of a read for the first octet of a command; the next one returns it
 
 	readBy, writeBy time.Time // the deadlines in force; zero: none
+
+	mayRest bool            // nothing is at stake: the first octet of a command is waited for
+	resting syscall.RawConn // what a session at rest waits with; nil: it is not at rest
+	since   time.Time       // when the wait for that octet began; zero: there was none
 
 	rate rate
 
@@ -57,8 +64,8 @@ type wire struct {
 	graceEnd time.Time // once the stop was noticed
 }
 
-func (w *wire) init(c net.Conn, o *Options, now time.Time) {
-	w.c, w.raw, w.now = c, c, now
+func (w *wire) init(c net.Conn, o *Options) {
+	w.c, w.raw, w.now = c, c, time.Now()
 	w.idle, w.grace = o.idleTimeout(), o.grace()
 	w.rate.min, w.rate.grace = o.minRate(), o.rateGrace()
 }
@@ -116,7 +123,8 @@ func (w *wire) look() time.Time {
 //
 // A line has the idle time as a whole, however it drips in (bad input F22).
 func (w *wire) line() ([]byte, error) {
-	var since time.Time
+	since := w.since
+	w.since = time.Time{}
 	for {
 		if i := bytes.IndexByte(w.buf[w.pos+w.seen:w.end], '\n'); i >= 0 {
 			n := w.seen + i + 1
@@ -134,13 +142,21 @@ func (w *wire) line() ([]byte, error) {
 		if w.seen > smtp.MaxCommandLine {
 			return w.drain(since)
 		}
-		if err := w.fill(&since); err != nil {
+		if err := w.fillLine(&since); err != nil {
 			return nil, err
 		}
-		if w.buf[w.pos] == tlsHandshake {
-			return nil, errForeign
-		}
 	}
+}
+
+// fillLine waits for octets of a command line.
+func (w *wire) fillLine(since *time.Time) error {
+	if err := w.fill(since); err != nil {
+		return err
+	}
+	if w.buf[w.pos] == tlsHandshake {
+		return errForeign
+	}
+	return nil
 }
 
 // chunk returns up to limit octets that have arrived, after waiting for at least one.
@@ -160,14 +176,17 @@ func (w *wire) use(n int) { w.pos += n }
 // fill waits for octets. Everything composed is sent before. The idle time begins at since, which is
 // set to now if it is zero.
 func (w *wire) fill(since *time.Time) error {
-	begin := w.look()
-	if err := w.flush(begin); err != nil {
+	quiet := w.look()
+	if err := w.flush(quiet); err != nil {
 		return err
 	}
-	if since.IsZero() {
-		*since = begin
+	if w.rdErr != nil {
+		return w.rdErr
 	}
-	begin = *since
+	if since.IsZero() {
+		*since = quiet
+	}
+	begin := *since
 	w.makeRoom()
 	for {
 		if w.stopped.Load() {
@@ -197,6 +216,9 @@ func (w *wire) fill(since *time.Time) error {
 			if err := w.expired(begin); err != nil {
 				return err
 			}
+			if w.mayRest && w.now.Sub(quiet) >= restAfter && w.rest(begin) {
+				return errResting
+			}
 		}
 	}
 }
@@ -209,6 +231,9 @@ func (w *wire) arm(begin time.Time) {
 	}
 	if !w.graceEnd.IsZero() && w.graceEnd.Before(until) {
 		until = w.graceEnd
+	}
+	if rest := w.now.Add(restAfter); w.mayRest && rest.Before(until) {
+		until = rest
 	}
 	if w.readBy.After(until) || !w.readBy.After(w.now) {
 		w.readBy = until
@@ -354,6 +379,19 @@ func unwrap(c net.Conn) net.Conn {
 		}
 		c = in.NetConn()
 	}
+}
+
+// socket returns what gives access to the socket of c; nil: c is none.
+func socket(c net.Conn) syscall.RawConn {
+	sc, ok := unwrap(c).(syscall.Conn)
+	if !ok {
+		return nil
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return rc
 }
 
 // ended says what a failed read or write means.
