@@ -282,42 +282,47 @@ func (l *Listener) admit(c net.Conn, b Binding) {
 	l.counts.Accepted++
 	l.conns[c] = struct{}{}
 	l.clients.add(client)
-	l.handle(c, b, nil)
+	l.running.Add(1)
+	go (&served{l, c, b}).run(nil)
+}
+
+// served is a connection in service.
+type served struct {
+	l *Listener
+	c net.Conn
+	b Binding
+}
+
+// run does the next step, nil for the first. Its frame stands on the stack of each connection, so it is small.
+func (s *served) run(step Step) {
+	var next Step
+	defer func() { s.goOn(next, recover()) }()
+	if step == nil {
+		step = s.l.opts.Handle(s.l.serving, s.c, s.b)
+	}
+	if step != nil {
+		next = step()
+	}
+}
+
+// goOn begins the next step, or ends the connection if there is none.
+func (s *served) goOn(next Step, fault any) {
+	l := s.l
+	l.recovered(s.b, fault)
+	if next != nil {
+		go s.run(next)
+		return
+	}
+	defer l.running.Done()
+	_ = s.c.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clients.remove(clientOf(s.c))
+	delete(l.conns, s.c)
 }
 
 // clientOf returns the client's address, also of a connection that is closed.
 func clientOf(c net.Conn) netip.Addr { return mail.AddrPortOf(c.RemoteAddr()).Addr() }
-
-// handle runs step, by default the first one, and what comes after it in other goroutines. Its frame stands on the stack of each
-// connection, so it is small.
-func (l *Listener) handle(c net.Conn, b Binding, step Step) {
-	l.running.Go(func() {
-		var next Step
-		defer func() {
-			l.recovered(b, recover())
-			if next == nil {
-				l.forget(c)
-			} else {
-				l.handle(c, b, next)
-			}
-		}()
-		if step == nil {
-			step = l.opts.Handle(l.serving, c, b)
-		}
-		if step != nil {
-			next = step()
-		}
-	})
-}
-
-// forget ends a connection.
-func (l *Listener) forget(c net.Conn) {
-	_ = c.Close()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.clients.remove(clientOf(c))
-	delete(l.conns, c)
-}
 
 func (l *Listener) refuse(c net.Conn, b Binding, why Refusal) {
 	defer func() {

@@ -109,7 +109,7 @@ func (w *wire) pauses() bool {
 		return false
 	}
 	w.mayRest = !w.busy
-	err := w.fillLine(&w.since)
+	err := w.fill(&w.since)
 	w.mayRest = false
 	if err == errResting {
 		return true

@@ -126,6 +126,9 @@ func (w *wire) line() ([]byte, error) {
 	since := w.since
 	w.since = time.Time{}
 	for {
+		if w.buffered() > 0 && w.buf[w.pos] == tlsHandshake {
+			return nil, errForeign
+		}
 		if i := bytes.IndexByte(w.buf[w.pos+w.seen:w.end], '\n'); i >= 0 {
 			n := w.seen + i + 1
 			line := w.buf[w.pos : w.pos+n]
@@ -142,21 +145,10 @@ func (w *wire) line() ([]byte, error) {
 		if w.seen > smtp.MaxCommandLine {
 			return w.drain(since)
 		}
-		if err := w.fillLine(&since); err != nil {
+		if err := w.fill(&since); err != nil {
 			return nil, err
 		}
 	}
-}
-
-// fillLine waits for octets of a command line.
-func (w *wire) fillLine(since *time.Time) error {
-	if err := w.fill(since); err != nil {
-		return err
-	}
-	if w.buf[w.pos] == tlsHandshake {
-		return errForeign
-	}
-	return nil
 }
 
 // chunk returns up to limit octets that have arrived, after waiting for at least one.
@@ -176,17 +168,16 @@ func (w *wire) use(n int) { w.pos += n }
 // fill waits for octets. Everything composed is sent before. The idle time begins at since, which is
 // set to now if it is zero.
 func (w *wire) fill(since *time.Time) error {
-	quiet := w.look()
-	if err := w.flush(quiet); err != nil {
+	w.look()
+	if err := w.flush(w.now); err != nil {
 		return err
 	}
 	if w.rdErr != nil {
 		return w.rdErr
 	}
 	if since.IsZero() {
-		*since = quiet
+		*since = w.now
 	}
-	begin := *since
 	w.makeRoom()
 	for {
 		if w.stopped.Load() {
@@ -194,7 +185,7 @@ func (w *wire) fill(since *time.Time) error {
 				return err
 			}
 		}
-		w.arm(begin)
+		w.arm(*since)
 		// A stop that came after the look above set a deadline that arm may have replaced.
 		if w.stopped.Load() && w.graceEnd.IsZero() {
 			continue
@@ -213,10 +204,10 @@ func (w *wire) fill(since *time.Time) error {
 			return err
 		default:
 			w.readBy = time.Time{}
-			if err := w.expired(begin); err != nil {
+			if err := w.expired(*since); err != nil {
 				return err
 			}
-			if w.mayRest && w.now.Sub(quiet) >= restAfter && w.rest(begin) {
+			if w.mayRest && w.now.Sub(*since) >= restAfter && w.rest(*since) {
 				return errResting
 			}
 		}
