@@ -117,7 +117,7 @@ type Options struct {
 	// Policy decides on clients and relaying; nil allows everything.
 	Policy Policy
 	// Begin starts a transaction. An error refuses MAIL, for example 452 4.3.1 when there is no
-	// space. The context lives until the session ends, or until Grace is over after a shut down.
+	// space. The context lives longer than the transaction, but after a shut down no longer than Grace.
 	Begin func(context.Context, *mail.Peer, mail.Sender) (Transaction, error)
 	// PeerName returns the client's confirmed host name or "". It is asked before the banner;
 	// nil: no reverse look-up.

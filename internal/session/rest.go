@@ -16,7 +16,7 @@ import (
 
 // restAfter is how long a client has to be quiet between two commands for that. It is long enough to cost nothing while commands
 // follow one another.
-const restAfter = 500 * time.Millisecond
+const restAfter = 2 * time.Second
 
 // Start is Serve in pieces: each call of run goes on with the session. It returns Open when the session is at rest; the next call then
 // begins with waiting for the client, and best comes from a new goroutine.
