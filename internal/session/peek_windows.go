@@ -32,7 +32,10 @@ func arrival(rc syscall.RawConn) {
 	waited := false
 	// RawConn waits after the first call, with a read of no octets. An error comes again with the read that follows.
 	_ = rc.Read(func(uintptr) bool {
-		defer func() { waited = true }()
-		return waited
+		if waited {
+			return true
+		}
+		waited = true
+		return false
 	})
 }
