@@ -12,7 +12,8 @@ import (
 
 // A session whose client pauses is at rest: it has given back what it needs to work, above all its stack. One that has been deep
 // does not become as small again as a new one, and would be as much as all the rest of an idle session. So the
-// goroutine ends, and a new one waits for the client, with small frames and few of them.
+// goroutine ends, and a new one waits for the client, with small frames and few of them. The other things are left to the collector
+// instead of a pool, which would keep them: sessions come to rest in crowds.
 
 // restAfter is how long a client has to be quiet between two commands for that. It is long enough to cost nothing while commands
 // follow one another.
@@ -39,7 +40,8 @@ func (s *session) run(ctx context.Context) (reason CloseReason) {
 	}
 	for reason == Open {
 		if s.w.pauses() {
-			s.putWorkspace()
+			s.release()
+			s.workspace = nil
 			return Open
 		}
 		reason = s.next(ctx)
@@ -93,11 +95,16 @@ func (s *session) getWorkspace() {
 	s.trade.scan.Write = s.take
 }
 
-// putWorkspace gives back what getWorkspace got. No transaction is open.
-func (s *session) putWorkspace() {
+// release ends the context of transactions, of which none is open.
+func (s *session) release() {
 	if s.cancel != nil {
 		s.cancel()
 	}
+}
+
+// putWorkspace gives back what getWorkspace got.
+func (s *session) putWorkspace() {
+	s.release()
 	*s.workspace = workspace{}
 	workspaces.Put(s.workspace)
 	s.workspace = nil
@@ -118,7 +125,7 @@ func (w *wire) pauses() bool {
 	return false
 }
 
-// rest gives back the buffer and sets the deadline of a client that is waited for since begin. It is false if there is no resting:
+// rest lets go of the buffer and sets the deadline of a client that is waited for since begin. It is false if there is no resting:
 // for a connection that is no socket, and when the session is to stop.
 func (w *wire) rest(begin time.Time) bool {
 	rc := socket(w.raw)
@@ -131,7 +138,6 @@ func (w *wire) rest(begin time.Time) bool {
 	if w.stopped.Load() { // its deadline may have been replaced just now
 		return false
 	}
-	putBuffer(w.buf)
 	w.buf, w.pos, w.end = nil, 0, 0
 	w.resting = rc
 	return true

@@ -33,16 +33,18 @@ func TestIdle(t *testing.T) {
 		bar  float64
 	}{{"plain", nil, 8 * kb}, {"TLS", trust, 24 * kb}} {
 		for _, full := range []int{1000, 10_000} {
-			n := scaled(full)
-			s := startMailroot(t, harness.StartCountingSink(t).Route(), lifted(harness.Options{Cert: cert}))
-			mayOpen(t, s.PID(), n+200)
-			u := &usage{pid: s.PID()}
-			m := idle(t, u, s.Addr(), k.tls, n)
-			s.Stop()
-			mb := func(octets int64) float64 { return float64(octets) / (1 << 20) }
-			each := func(octets int64) float64 { return float64(octets-m.before) / float64(n) }
-			tab.row(n, k.name, mb(m.before), mb(m.with), each(m.with), mb(m.collected), each(m.collected), mb(m.after))
-			atMost(t, fmt.Sprintf("idle, %d sessions, %s: octets each", n, k.name), each(m.collected), k.bar)
+			t.Run(fmt.Sprintf("%s/%d", k.name, full), func(t *testing.T) {
+				n := scaled(full)
+				s := startMailroot(t, harness.StartCountingSink(t).Route(), lifted(harness.Options{Cert: cert}))
+				mayOpen(t, s.PID(), n+200)
+				u := &usage{pid: s.PID()}
+				m := idle(t, u, s.Addr(), k.tls, n)
+				s.Stop()
+				mb := func(octets int64) float64 { return float64(octets) / (1 << 20) }
+				each := func(octets int64) float64 { return float64(octets-m.before) / float64(n) }
+				tab.row(n, k.name, mb(m.before), mb(m.with), each(m.with), mb(m.collected), each(m.collected), mb(m.after))
+				atMost(t, fmt.Sprintf("idle, %d sessions, %s: octets each", n, k.name), each(m.collected), k.bar)
+			})
 		}
 	}
 }
