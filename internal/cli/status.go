@@ -149,6 +149,12 @@ func printSpool(s control.SpoolStatus, now time.Time, line func(name, format str
 	case s.Refused > 0:
 		line("", "%d %s refused for trouble of the spool; mail is taken again", s.Refused, plural(int(s.Refused), "message was", "messages were"))
 	}
+	switch {
+	case s.Unreadable != "":
+		line("Cannot read", "messages of the queue for %s, %d %s since the start: %s", ago(s.UnreadableSince, now), s.ReadErrors, plural(int(s.ReadErrors), "read failed", "reads failed"), s.Unreadable)
+	case s.ReadErrors > 0:
+		line("", "%d %s of messages failed; they can be read again", s.ReadErrors, plural(int(s.ReadErrors), "read", "reads"))
+	}
 	if s.Error != "" {
 		line("Spool error", "%s ago: %s", ago(s.ErrorAt, now), s.Error)
 	}

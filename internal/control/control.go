@@ -69,6 +69,9 @@ func (c *Control) Status(_ context.Context, a Actor) (Status, error) {
 		if vs.Spool.Refusing != "" {
 			s.Warnings = append(s.Warnings, "the queue takes no mail: "+vs.Spool.Refusing)
 		}
+		if vs.Spool.Unreadable != "" {
+			s.Warnings = append(s.Warnings, "queued mail cannot be read and waits: "+vs.Spool.Unreadable)
+		}
 		s.Warnings = append(s.Warnings, v.Warnings()...)
 		if w := v.BadmailWarning(); w != "" {
 			s.Warnings = append(s.Warnings, w)
@@ -159,6 +162,7 @@ func spoolStatus(st spool.Stats) SpoolStatus {
 		Octets: st.Octets, Segments: st.Segments, Spares: st.Spares, SpareOctets: st.SpareSize,
 		Lost: st.Lost, Unread: st.Unread, Torn: st.Torn, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
 		Refused: st.Refused, Refusing: oneLine(st.Refusing), RefusingSince: st.RefusingSince,
+		ReadErrors: st.ReadErrors, Unreadable: oneLine(st.Unreadable), UnreadableSince: st.UnreadableSince,
 		Error: oneLine(st.LastError), ErrorAt: st.LastErrorAt,
 		Notes: st.Notes[:n], MoreNotes: int64(len(st.Notes)-n) + st.MoreNotes,
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"github.com/mailroot/mailroot/internal/queue"
 	"github.com/mailroot/mailroot/internal/service"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 var (
@@ -26,6 +29,12 @@ var (
 
 // start runs a service on a free port with a smart host where nothing listens, and returns its verbs.
 func start(t *testing.T, extra string) (*Control, string) {
+	t.Helper()
+	return startOn(t, vfs.OS{}, io.Discard, extra)
+}
+
+// startOn does so with other files and a log.
+func startOn(t *testing.T, fs vfs.FS, logTo io.Writer, extra string) (*Control, string) {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "mailroot.hcl")
@@ -55,8 +64,8 @@ virtual_server "default" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	svc, err := service.Open(t.Context(), cfg, service.Options{Log: log})
+	log := slog.New(slog.NewTextHandler(logTo, nil))
+	svc, err := service.Open(t.Context(), cfg, service.Options{Log: log, FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +80,75 @@ virtual_server "default" {
 		}
 	})
 	return New(Options{Service: svc, ConfigPath: path, Version: "test", Log: log}), path
+}
+
+// lines is a log in memory.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, string(p))
+	return len(p), nil
+}
+
+func (l *lines) count(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.all {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestUnreadableMail: that queued messages cannot be read is a warning and a line of the log; where they go to is not
+// to blame.
+func TestUnreadableMail(t *testing.T) {
+	fs := vfs.Inject(vfs.OS{}, func(op vfs.Op, path string, _ int) error {
+		if op == vfs.OpRead && strings.Contains(path, "seg-") {
+			return syscall.EIO
+		}
+		return nil
+	}, nil)
+	var log lines
+	c, _ := startOn(t, fs, &log, "")
+	const messages = 20
+	pickup := c.server().Config().Folders.Pickup
+	for i := range messages {
+		text := "x-sender: a@corp.test\r\nx-receiver: b@corp.test\r\nSubject: x\r\n\r\ny\r\n"
+		if err := os.WriteFile(filepath.Join(pickup, fmt.Sprint(i, ".eml")), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s Status
+	for range 1000 {
+		var err error
+		if s, err = c.Status(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+		if s.VirtualServers[0].Queue.Deferred == messages {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	v := s.VirtualServers[0]
+	if v.Queue.Deferred != messages || v.Spool.ReadErrors < messages || v.Spool.UnreadableSince.IsZero() || !strings.Contains(v.Spool.Error, "input/output error") {
+		t.Errorf("queue %+v, spool %+v", v.Queue, v.Spool)
+	}
+	if w := strings.Join(s.Warnings, "\n"); !strings.Contains(w, "queued mail cannot be read and waits: ") || !strings.Contains(w, "input/output error") {
+		t.Errorf("warnings %q", s.Warnings)
+	}
+	if len(v.NextHops) != 1 || v.NextHops[0].Down || v.NextHops[0].LastError != "" {
+		t.Errorf("next hops %+v", v.NextHops)
+	}
+	if n := log.count("level=ERROR"); n != 1 || log.count("queued mail cannot be read") != 1 {
+		t.Errorf("%d errors in the log: %q", n, log.all)
+	}
 }
 
 func TestEachVerbChecksTheRole(t *testing.T) {

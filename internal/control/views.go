@@ -121,11 +121,14 @@ type SpoolStatus struct {
 	LowSpace    bool  `json:"low_space,omitempty"`  // of the disk: new mail is refused with 452
 	LowMemory   bool  `json:"low_memory,omitempty"` // of messages coming in: likewise
 
-	Refused       int64     `json:"refused"`                 // messages, for a reason of the store, since the start
-	Refusing      string    `json:"refusing,omitempty"`      // why messages are refused at present
-	RefusingSince time.Time `json:"refusing_since,omitzero"` // since when
-	Error         string    `json:"error,omitempty"`         // the last one, also if it did no harm
-	ErrorAt       time.Time `json:"error_at,omitzero"`
+	Refused         int64     `json:"refused"`                 // messages, for a reason of the store, since the start
+	Refusing        string    `json:"refusing,omitempty"`      // why messages are refused at present
+	RefusingSince   time.Time `json:"refusing_since,omitzero"` // since when
+	ReadErrors      int64     `json:"read_errors"`             // reads of messages that failed, other than for damage, since the start
+	Unreadable      string    `json:"unreadable,omitempty"`    // why messages cannot be read at present
+	UnreadableSince time.Time `json:"unreadable_since,omitzero"`
+	Error           string    `json:"error,omitempty"` // the last one, also if it did no harm
+	ErrorAt         time.Time `json:"error_at,omitzero"`
 	// Notes is what was found wrong since the start, the first ten; MoreNotes counts the others.
 	Notes     []string `json:"notes,omitempty"`
 	MoreNotes int64    `json:"more_notes,omitempty"`

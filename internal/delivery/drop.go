@@ -129,7 +129,7 @@ func (r *dropRun) add(ctx context.Context, b *mail.Batch) {
 func (r *dropRun) failed(results []mail.Result, t *trouble) {
 	for i := range results {
 		x := &results[i]
-		x.Outcome, x.Reply, x.Ours, x.HopDown = t.outcome, t.reply, t.ours, r.down
+		x.Outcome, x.Reply, x.Ours, x.HopDown, x.Local = t.outcome, t.reply, t.ours, r.down, t.local
 	}
 }
 

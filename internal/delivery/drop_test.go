@@ -459,8 +459,8 @@ func TestDropUnreadableMessage(t *testing.T) {
 	}
 	q := newWork(t, batch(1, "a@example.org"), batch(3, "a@example.org"), batch(2, "a@example.org"))
 	q.run(d, dropHop)
-	q.expect(1, "deferred 451 4.3.0 ours")
-	q.expect(3, "deferred 451 4.3.0 ours")
+	q.expect(1, "deferred 451 4.3.0 ours local")
+	q.expect(3, "deferred 451 4.3.0 ours local")
 	q.expect(2, "delivered 250 2.0.0 ours")
 	if len(files(t, fs)) != 1 || len(partials(fs)) != 0 {
 		t.Errorf("%d files, partial %v", len(files(t, fs)), partials(fs))

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -159,13 +158,14 @@ func (r *run) send(a *attempt) {
 	if r.out.Err == nil {
 		r.judge(a)
 		if r.conn != nil && r.list(a) > 0 { // cannot be, and must not go round for ever
-			r.rest(a, localTrouble(errUndecided))
+			r.rest(a, &undecidedTrouble)
 		}
 		return
 	}
-	if reused && !r.out.Answered && !r.out.Sent && r.out.Local == nil {
-		// The server closed while the connection was idle. That is no attempt, and it cannot
-		// come twice: the new connection has not been idle.
+	if reused && r.out.Local == nil && (goodbye(&r.out) || !r.out.Answered && !r.out.Sent) {
+		// The server closed while the connection was idle, or has had enough messages over it (421 to any
+		// command, RFC 5321 §3.8: it did not take this one). That is no attempt, and it cannot
+		// come twice: the new connection has neither been idle nor used.
 		r.again = r.at
 		r.drop()
 		return
@@ -175,6 +175,11 @@ func (r *run) send(a *attempt) {
 	if r.conn != nil {
 		r.drop()
 	}
+}
+
+// goodbye reports whether the server closed the connection with a 421.
+func goodbye(o *smtpclient.Outcome) bool {
+	return o.Data.Code == 421 || o.Err.Err == nil && o.Err.Reply.Code == 421
 }
 
 // list lists the recipients that are not decided and returns their number.
@@ -263,23 +268,20 @@ func (r *run) misfit(a *attempt) *trouble {
 func (r *run) rest(a *attempt, t *trouble) {
 	for _, i := range r.pos {
 		x := &a.results[i]
-		x.Outcome, x.Reply, x.Ours = t.outcome, t.reply, t.ours
+		x.Outcome, x.Reply, x.Ours, x.Local = t.outcome, t.reply, t.ours, t.local
 		x.Host, x.Addr, x.TLS = t.host, t.addr, t.tls
 	}
 }
 
-var errUndecided = errors.New("the transaction ended without a decision")
+var undecidedTrouble = trouble{outcome: mail.Deferred, ours: true,
+	reply: mail.NewReply(451, mail.Enhanced(4, 3, 0), "The transaction ended without a decision")}
 
 // localTrouble is one on our side, such as a spool that cannot be read.
 func localTrouble(err error) *trouble {
-	t := &trouble{outcome: mail.Deferred, ours: true,
-		reply: mail.NewReply(451, mail.Enhanced(4, 3, 0), "The message could not be sent: "+short(err.Error()))}
-	var e *mail.Error
-	if errors.As(err, &e) {
-		t.reply = e.Reply
-		if e.Permanent() {
-			t.outcome = mail.Failed
-		}
+	reply := mail.LocalReply(err)
+	if reply.Permanent() {
+		return &trouble{outcome: mail.Failed, ours: true, reply: reply}
 	}
-	return t
+	reply.Text = short(reply.Text)
+	return &trouble{outcome: mail.Deferred, ours: true, local: true, reply: reply}
 }

@@ -221,6 +221,26 @@ func TestIdleClose(t *testing.T) {
 		q.run(New(w.options()), mxHop("example.org"))
 		q.expect(2, "delivered 250 2.0.0 by mx2.example.org")
 	})
+	for name, script := range map[string]string{
+		"to RCPT":        flight(r1) + "S: 250 Ok\nS: 421 4.7.0 enough",
+		"to DATA":        flight(r1) + "S: 250 Ok\nS: 250 Ok\nS: 421 4.7.0 enough",
+		"to end of data": flight(r1) + "S: 250 Ok\nS: 250 Ok\nS: 354 go\nC: x\nC: .\nS: 421 4.7.0 enough",
+	} {
+		t.Run("421 "+name+" after other messages", func(t *testing.T) {
+			w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + good(r0) + script, hello + good(r1) + good(r2) + bye}})
+			q := newWork(t, batch(1, r0), batch(2, r1), batch(3, r2))
+			q.run(New(w.options()), mxHop("example.org"))
+			for id := range mail.QueueID(3) {
+				q.expect(id+1, "delivered 250 2.0.0 by mx1.example.org")
+			}
+		})
+		t.Run("421 "+name+" at once", func(t *testing.T) {
+			w := newWorld(t, twoMX(), map[string][]string{mx1: {hello + script}})
+			q := newWork(t, batch(2, r1))
+			q.run(New(w.options()), mxHop("example.org"))
+			q.expect(2, "deferred 421 4.7.0 by mx1.example.org")
+		})
+	}
 	t.Run("not after an answer", func(t *testing.T) {
 		w := newWorld(t, twoMX(), map[string][]string{
 			mx1: {hello + good(r0) + flight(r1) + "S: 250 Ok\nCLOSE"},
@@ -322,8 +342,11 @@ func TestBodyTrouble(t *testing.T) {
 	}
 	q := newWork(t, batch(1, r0), batch(2, r0), batch(3, r0))
 	q.run(New(o), mxHop("example.org"))
-	q.expect(1, "deferred 451 4.3.0 ours")
-	q.expect(2, "deferred 451 4.3.0 ours")
+	q.expect(1, "deferred 451 4.3.0 ours local")
+	q.expect(2, "deferred 451 4.3.0 ours local")
+	if text := q.results[1][0].Reply.Text; text != "The message could not be read from the queue: input/output error" {
+		t.Errorf("told %q", text)
+	}
 	q.expect(3, "delivered 250 2.0.0 by mx1.example.org")
 }
 

@@ -16,6 +16,7 @@ type trouble struct {
 	outcome mail.Outcome // Deferred or Failed
 	reply   mail.Reply
 	ours    bool
+	local   bool // the message could not be read: no server is at fault
 	final   bool // nor may a fallback be used: the domain itself said no
 	rank    rank // how much it tells
 	host    string

@@ -224,7 +224,7 @@ func say(r mail.Result) string {
 	for _, f := range []struct {
 		on   bool
 		word string
-	}{{r.Ours, "ours"}, {r.HopDown, "down"}, {r.MayRepeat, "repeat"}, {r.NoDSN, "nodsn"}, {r.TLS != "", "tls"}} {
+	}{{r.Ours, "ours"}, {r.HopDown, "down"}, {r.Local, "local"}, {r.MayRepeat, "repeat"}, {r.NoDSN, "nodsn"}, {r.TLS != "", "tls"}} {
 		if f.on {
 			s += " " + f.word
 		}

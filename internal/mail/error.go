@@ -42,6 +42,19 @@ func ReplyOf(err error) Reply {
 	return NewReply(451, Enhanced(4, 3, 0), "Requested action aborted: local error in processing")
 }
 
+// LocalReply returns the reply that err carries, or 451 4.3.0, in words for a message that waits: with the
+// innermost cause, for the operator, and without a path or a name of a file, since it may get into a report.
+func LocalReply(err error) Reply {
+	r := ReplyOf(err)
+	for cause := err; cause != nil; cause = errors.Unwrap(cause) {
+		err = cause
+	}
+	if _, told := err.(*Error); told || r.Permanent() {
+		return r
+	}
+	return NewReply(r.Code, r.Enhanced, "The message could not be read from the queue: "+err.Error())
+}
+
 // Decision is the answer to a question of policy. Reason is for the log and the
 // administrator; only Reply goes to the peer.
 type Decision struct {

@@ -111,6 +111,8 @@ type Result struct {
 	// HopDown: no transaction was possible (no address, no connection, greeting, TLS): the
 	// fault is the hop's, not the message's.
 	HopDown bool
+	// Local: the message could not be read here, so that it was not sent. That says nothing of the hop.
+	Local bool
 	// MayRepeat: the connection was lost after the final dot, so the server may have the
 	// message and the next attempt may be a duplicate.
 	MayRepeat bool

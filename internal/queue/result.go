@@ -13,6 +13,10 @@ import (
 // brokenOff is the reply for a batch that a run did not give back.
 var brokenOff = mail.NewReply(451, mail.Enhanced(4, 3, 0), "The delivery ended without a result")
 
+// goodbyes is how many connections in a row a server must have closed with a 421 for its hop to be down. The
+// first may have been about one message, though it should not be.
+const goodbyes = 2
+
 // drainStep is how many recipients of a hop that is down are deferred at a stretch, and
 // maxChanges how many changes may wait for the spool before that pauses.
 const (
@@ -106,16 +110,23 @@ func align(b *mail.Batch, results []mail.Result) []mail.Result {
 // verdict is what the results of one transaction say about the hop.
 type verdict struct {
 	down     bool         // no transaction was possible
-	broke    bool         // it ended without an answer of the server
+	broke    bool         // it ended without an answer of the server, or with its goodbye
+	goodbye  bool         // broke: the server answered 421
+	silent   bool         // it was ended here, which says nothing
 	progress bool         // a recipient is off the list
 	reason   *mail.Result // of down and broke
 }
 
+// goodbye is the code of a server that closes the connection, whatever it was asked (RFC 5321 §3.8).
+const goodbye = 421
+
 func judge(results []mail.Result) verdict {
 	var v verdict
-	answered := false
+	local, answered, taken := false, false, false
 	for k := range results {
 		switch res := &results[k]; {
+		case res.Local:
+			local = true
 		case res.HopDown:
 			v.down = true
 			if v.reason == nil || res.Outcome == mail.Deferred {
@@ -126,12 +137,17 @@ func judge(results []mail.Result) verdict {
 			if v.reason == nil {
 				v.reason = res
 			}
+		case res.Outcome == mail.Deferred && res.Reply.Code == goodbye:
+			v.goodbye, v.reason = true, res
 		default:
 			answered = true
+			taken = taken || res.Outcome == mail.Delivered
 			v.progress = v.progress || res.Outcome == mail.Delivered || res.Outcome == mail.Failed
 		}
 	}
-	v.broke = !v.down && !answered && len(results) > 0
+	v.goodbye = v.goodbye && !v.down && !taken
+	v.broke = v.goodbye || !v.down && !answered && v.reason != nil
+	v.silent = local && !v.down && !v.broke && !answered
 	return v
 }
 
@@ -153,6 +169,9 @@ func (n news) tell(q *Queue) {
 // learn adapts the hop's connections to a verdict. It returns how many ready recipients of
 // the hop are to be deferred with it.
 func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
+	if v.silent {
+		return 0, n
+	}
 	h := r.hop
 	if r.silent {
 		r.silent = false
@@ -185,7 +204,7 @@ func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
 		return 0, n
 	}
 	h.last, h.lastAt = lastReply{reply: v.reason.Reply, host: speaker(v.reason)}, now
-	if v.down {
+	if v.down || v.goodbye {
 		r.ending = true
 	}
 	if others := h.runs - h.lost; others > 0 {
@@ -199,7 +218,7 @@ func (q *Queue) learn(r *run, v verdict, now int64) (drain int32, n news) {
 	h.window, h.ceiling = firstWindow, 0 // for when it is up again
 	h.extra = 0
 	h.failures++
-	if !v.down {
+	if !v.down && (!v.goodbye || h.failures < goodbyes) {
 		return 0, n
 	}
 	if !h.told {

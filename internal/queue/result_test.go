@@ -382,6 +382,91 @@ func TestConnectionLost(t *testing.T) {
 	})
 }
 
+// TestGoodbye: a server that says 421 to what it is asked in a transaction has its hop given a rest, as one that
+// says it before. When it does so for one message alone, the others get through.
+func TestGoodbye(t *testing.T) {
+	closing := mail.NewReply(421, mail.Enhanced(4, 3, 2), "Closing")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.pause = 10 * time.Millisecond
+		w.peer.answer = func(_ *mail.Hop, b *mail.Batch) []mail.Result { return all(b, mail.Deferred, closing) }
+		w.start(t)
+		for range 150 {
+			w.send("a", "one.test")
+		}
+		rest(time.Minute)
+		if n := w.peer.runs["one.test"]; n > firstWindow+goodbyes {
+			t.Errorf("%d connections", n)
+		}
+		if s := w.Stats(); s.Deferred != 150 || countOf(w.noted(), "down one.test") != 1 || !w.Hops()[0].Down {
+			t.Errorf("%d deferred, events %q, hops %+v", s.Deferred, w.noted(), w.Hops())
+		}
+		w.peer.obey(nil)
+		rest(10 * time.Minute)
+		if n := w.store.pending(); n != 0 || countOf(w.noted(), "up one.test") != 1 {
+			t.Errorf("%d wait, events %q", n, w.noted())
+		}
+		w.stop(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.peer.pause = 10 * time.Millisecond
+		var bad mail.QueueID
+		w.peer.answer = func(_ *mail.Hop, b *mail.Batch) []mail.Result {
+			if b.ID == bad {
+				return all(b, mail.Deferred, closing)
+			}
+			return nil
+		}
+		w.Pause()
+		w.start(t)
+		bad = w.send("a", "one.test")
+		for range 100 {
+			w.send("a", "one.test")
+		}
+		w.Continue()
+		rest(time.Minute)
+		if n := w.store.pending(); n != 1 || len(w.noted()) != 1 { // loaded
+			t.Errorf("%d wait, events %q", n, w.noted())
+		}
+		w.stop(t)
+	})
+}
+
+// TestUnreadHere: that messages cannot be read here says nothing of the hop: each is tried again in its own time.
+func TestUnreadHere(t *testing.T) {
+	for _, domain := range []string{"one.test", "drop.test"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.peer.answer = func(_ *mail.Hop, b *mail.Batch) []mail.Result {
+				results := all(b, mail.Deferred, mail.LocalReply(errors.New("input/output error")))
+				for k := range results {
+					results[k].Ours, results[k].Local, results[k].Host = true, true, ""
+				}
+				return results
+			}
+			w.start(t)
+			for range 40 {
+				w.send("a", domain)
+			}
+			rest(time.Second)
+			h := w.Hops()
+			if len(h) != 1 || h[0].Down || h[0].Deferred != 40 || !h[0].LastReply.IsZero() {
+				t.Errorf("hops %+v", h)
+			}
+			if n := len(w.peer.list()); n != 40 || len(w.noted()) != 1 { // loaded
+				t.Errorf("%d attempts, events %q", n, w.noted())
+			}
+			w.peer.obey(nil)
+			rest(10 * time.Minute)
+			if n := w.store.pending(); n != 0 {
+				t.Errorf("%d wait", n)
+			}
+			w.stop(t)
+		})
+	}
+}
+
 func TestGivenUpTextKeepsLastReplyOnOneLine(t *testing.T) {
 	r := attemptsReply(48, mail.NewReply(451, mail.Enhanced(4, 7, 1), "Greylisted\ncome again"))
 	if strings.Contains(r.Text, "\n") || !strings.Contains(r.Text, "Greylisted / come again") {

@@ -377,7 +377,7 @@ func (q *Queue) unreadable(ctx context.Context, r *run, f *flight, err error) {
 		case ctx.Err() != nil:
 			q.requeue(i, e, now)
 		default:
-			q.postpone(i, e, &mail.Result{Reply: mail.ReplyOf(err), Ours: true}, now, &j)
+			q.postpone(i, e, &mail.Result{Reply: mail.LocalReply(err), Ours: true}, now, &j)
 		}
 	}
 	q.mu.Unlock()

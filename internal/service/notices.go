@@ -56,6 +56,8 @@ const (
 	noticeLarger
 	noticeRefused
 	noticeSize
+	noticeStore
+	noticeReport
 	noticeKinds // how many there are
 )
 
@@ -88,6 +90,18 @@ func (n *notices) take(x *mail.Exchange) {
 	}
 }
 
+// trouble tells of an error of our own, under the same terms.
+func (n *notices) trouble(kind noticeKind, text string, attrs ...any) {
+	left, ok := n.may(kind)
+	if !ok {
+		return
+	}
+	if left > 0 {
+		attrs = append(attrs, "left_out", left)
+	}
+	n.log.Error(text, attrs...)
+}
+
 // tell writes a line about an exchange, unless there were many of its kind.
 func (n *notices) tell(kind noticeKind, level slog.Level, text string, x *mail.Exchange) {
 	left, ok := n.may(kind)
@@ -118,7 +132,11 @@ func (n *notices) may(kind noticeKind) (left int, ok bool) {
 	if now := time.Now(); now.Sub(k.since) >= noticeSpan {
 		k.since, k.lines = now, 0
 	}
-	if k.lines >= noticeBurst {
+	burst := noticeBurst
+	if kind == noticeStore {
+		burst = 1 // one disk fails for all messages alike
+	}
+	if k.lines >= burst {
 		k.left++
 		return 0, false
 	}

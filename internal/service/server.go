@@ -96,7 +96,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	}
 	made := make(chan struct{})
 	store, err := spoollog.Open(spoollog.Options{
-		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool,
+		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool, Unreadable: v.noteReading,
 		// Clients that come while a long queue is read wait for the banner and are not refused.
 		Locked: func() error { return v.listener.Bind(ctx) },
 		Aside: func(id mail.QueueID, recipients int) {
@@ -396,9 +396,9 @@ func (v *Server) queueEvents() queue.Events {
 			v.log.Warn("a next hop cannot be reached", "server", v.name, "hop", hop, "reason", r.String())
 		},
 		HopUp:        func(hop string) { v.log.Info("a next hop can be reached again", "server", v.name, "hop", hop) },
-		StoreTrouble: func(err error) { v.log.Error("the spool has trouble", "server", v.name, "error", err) },
+		StoreTrouble: func(err error) { v.notices.trouble(noticeStore, "the spool has trouble", "error", err) },
 		ReportTrouble: func(id mail.QueueID, err error) {
-			v.log.Error("no report could be made; it is tried again", "server", v.name, "id", id.String(), "error", err)
+			v.notices.trouble(noticeReport, "no report could be made; it is tried again", "id", id.String(), "error", err)
 		},
 		Lost: func(id mail.QueueID, err error) {
 			v.log.Error("a queued message cannot be read", "server", v.name, "id", id.String(), "error", err)

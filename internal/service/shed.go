@@ -68,6 +68,15 @@ func (s *Service) Memory() Memory {
 	return Memory{State: s.shed.gauge.State(), Refused: s.shed.refused.Load()}
 }
 
+// noteReading tells the log when queued messages begin to be unreadable, and when they can be read again.
+func (v *Server) noteReading(why error) {
+	if why != nil {
+		v.log.Error("queued mail cannot be read; it waits and is tried again", "server", v.name, "error", why)
+		return
+	}
+	v.log.Info("queued mail can be read again", "server", v.name)
+}
+
 // noteSpool tells the log when the spool begins to refuse mail, and when it takes mail again.
 func (v *Server) noteSpool(why error) {
 	if why != nil {

@@ -47,8 +47,8 @@ func sendPiece(out, in syscall.RawConn, off, n int64) (sent int64, err error) {
 				case e == syscall.EINTR:
 				case e == syscall.EAGAIN:
 					return false
-				case (e == syscall.EINVAL || e == syscall.ENOSYS) && sent == 0:
-					return true
+				case (e == syscall.EINVAL || e == syscall.ENOSYS) && sent == 0, e == syscall.EIO:
+					return true // a disk that cannot be read is no fault of the connection's
 				case e != nil:
 					failed = os.NewSyscallError("sendfile", e)
 					return true

@@ -218,8 +218,13 @@ type Stats struct {
 	Refused       int64     // messages that were refused for a reason of the store, since the opening
 	Refusing      string    // why the store refuses messages at present; "": it takes them
 	RefusingSince time.Time // zero: it takes them
-	LastError     string    // of a file operation, also if it did no harm; "": there was none
-	LastErrorAt   time.Time
+	// ReadErrors counts the reads of messages that failed since the opening, other than for damage. Unreadable is
+	// why they fail at present, "": they do not; UnreadableSince is since when.
+	ReadErrors      int64
+	Unreadable      string
+	UnreadableSince time.Time
+	LastError       string // of a file operation, also if it did no harm; "": there was none
+	LastErrorAt     time.Time
 	// Notes says in words what the opening found wrong, and what was put aside since; the oldest 100.
 	Notes []string
 	// MoreNotes counts the notes that were not kept.

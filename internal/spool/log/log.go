@@ -73,6 +73,9 @@ type Options struct {
 	// Refusing, if set, is told when the store begins to refuse messages, with the reason, and with nil when it
 	// takes them again. It must not call the store.
 	Refusing func(why error)
+	// Unreadable, if set, is told when messages begin to be unreadable for another reason than damage, with the
+	// reason, and with nil when they can be read again. It must not call the store.
+	Unreadable func(why error)
 
 	// SyncInterval is the time after which changes are synced at the latest. 0: one second.
 	SyncInterval time.Duration
@@ -122,6 +125,7 @@ type Store struct {
 	limits   atomic.Pointer[Limits]
 	room     room
 	refusal  refusal
+	reading  reading
 	inFlight atomic.Int64 // octets of chunks in use
 	chunks   [len(chunkSizes)]sync.Pool
 	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must
@@ -198,10 +202,12 @@ func (s *Store) Shards() []spool.Shard { return []spool.Shard{{ID: 0, Epoch: 1}}
 func (s *Store) Stats() spool.Stats {
 	var now spool.Stats
 	s.refusalStats(&now)
+	s.readingStats(&now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
 	st.Refused, st.Refusing, st.RefusingSince = now.Refused, now.Refusing, now.RefusingSince
+	st.ReadErrors, st.Unreadable, st.UnreadableSince = now.ReadErrors, now.Unreadable, now.UnreadableSince
 	st.Messages, st.Recipients, st.Held = int64(len(s.x.byID)), s.x.live, s.x.held
 	st.Segments = len(s.segs)
 	st.Octets = s.bodyOctets

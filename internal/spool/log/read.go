@@ -144,13 +144,14 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 			err = fmt.Errorf("%w: %w", errDamage, err)
 		}
 		if err == nil {
+			s.readable()
 			return nil
 		}
 		switch {
 		case errors.Is(err, spool.ErrNotFound), errors.Is(err, spool.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return err
 		case !errors.Is(err, errDamage):
-			return errLocal(err)
+			return s.unreadable(errLocal(err))
 		}
 		if !s.samePlace(&m) {
 			continue

@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"os"
 
@@ -214,7 +215,11 @@ func (b *body) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, os.ErrInvalid
 	}
-	return readAt(b.f, p, off, b.off, b.size)
+	n, err := readAt(b.f, p, off, b.off, b.size)
+	if err != nil && err != io.EOF && b.s != nil {
+		_ = b.s.unreadable(err)
+	}
+	return n, err
 }
 
 // Size implements spool.Body.

@@ -66,6 +66,67 @@ func TestRefusing(t *testing.T) {
 	})
 }
 
+// TestUnreadable: reads that fail are told once, kept for Stats, and over when they succeed again.
+func TestUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing error
+		fs := vfs.Inject(vfs.NewMem(), func(op vfs.Op, _ string, _ int) error {
+			if op == vfs.OpRead {
+				return failing
+			}
+			return nil
+		}, nil)
+		w := newWorld(t, fs)
+		var told []string
+		w.o.Unreadable = func(why error) {
+			if why == nil {
+				told = append(told, "over")
+				return
+			}
+			told = append(told, why.Error())
+		}
+		w.open()
+		id := w.put(1000, 1)
+		read := func() error { _, err := w.s.Envelope(t.Context(), id); return err }
+		b, err := w.s.Body(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		failing = syscall.EIO
+		if _, err := b.ReadAt(make([]byte, 10), 0); !errors.Is(err, syscall.EIO) {
+			t.Error(err)
+		}
+		if _, err := w.s.Body(t.Context(), id); !errors.Is(err, syscall.EIO) {
+			t.Error(err)
+		}
+		if err := read(); !errors.Is(err, syscall.EIO) {
+			t.Error(err)
+		}
+		st := w.s.Stats()
+		if st.ReadErrors != 3 || !strings.Contains(st.Unreadable, "input/output error") || !st.UnreadableSince.Equal(start) || !strings.Contains(st.LastError, "input/output error") {
+			t.Errorf("while it fails: %+v", st)
+		}
+		failing = nil
+		time.Sleep(calm)
+		if st := w.s.Stats(); st.Unreadable == "" {
+			t.Error("the trouble is over though nothing was read since")
+		}
+		if err := errors.Join(read(), b.Close()); err != nil {
+			t.Error(err)
+		}
+		if st := w.s.Stats(); st.Unreadable != "" || !st.UnreadableSince.IsZero() || st.ReadErrors != 3 || st.LastError == "" || st.Quarantined != 0 {
+			t.Errorf("after it: %+v", st)
+		}
+		if len(told) != 2 || !strings.Contains(told[0], "input/output error") || told[1] != "over" {
+			t.Errorf("told %q", told)
+		}
+		if err := w.s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestF28RoomAgain: that there is room again is seen without any client, by who asks how the store is.
 func TestF28RoomAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
