@@ -100,7 +100,7 @@ func serverStatus(v *service.Server) ServerStatus {
 	s := ServerStatus{
 		Name: v.Name(), Description: cfg.Description, FQDN: v.FQDN(), DefaultDomain: v.DefaultDomain(),
 		Inbound: InboundStatus{
-			Connections: in.Connections, Limit: cfg.Connections.InboundLimit,
+			Connections: in.Connections, Limit: in.Limit,
 			Accepted: in.Accepted, Refused: in.Refused, Messages: uint64(in.Messages),
 			RefusedAddress: in.RefusedAddress, RefusedNetwork: in.RefusedNetwork, RefusedMemory: in.RefusedMemory,
 			Denied: in.Denied, RelayRefused: in.RelayRefused, TLSFailures: in.TLSFailures, SessionSizeMet: in.SessionSizeMet,

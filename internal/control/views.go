@@ -55,7 +55,7 @@ type BindingStatus struct {
 // InboundStatus counts client connections and what came in.
 type InboundStatus struct {
 	Connections int    `json:"connections"`
-	Limit       int    `json:"limit"` // 0: none
+	Limit       int    `json:"limit"` // in force: also for want of open files; 0: none
 	Accepted    uint64 `json:"accepted"`
 	Refused     uint64 `json:"refused"` // over a limit
 	Messages    uint64 `json:"messages"`

@@ -35,8 +35,8 @@ func Load(path string) (*config.Config, config.Problems, error) {
 }
 
 // Check looks at what a configuration names outside of itself and says what would keep a service from
-// starting with it: certificates, keys, the group of the control socket; and warns of routes that lead back here. It
-// changes nothing and opens no socket. A draft of a file in error will do, as will nil.
+// starting with it: certificates, keys, the group of the control socket; and warns of routes that lead back here, and
+// of more connections than the process can have. It changes nothing and opens no socket. A draft of a file in error will do, as will nil.
 func Check(cfg *config.Config) (problems config.Problems) {
 	if cfg == nil {
 		return nil
@@ -49,6 +49,9 @@ func Check(cfg *config.Config) (problems config.Problems) {
 	for i := range cfg.VirtualServers {
 		v := &cfg.VirtualServers[i]
 		problems = append(problems, selfRoutes(cfg, v)...)
+		if w, short := filesProblem(cfg, v, openFiles()); short {
+			problems = append(problems, w)
+		}
 		if v.Access.Certificate == "" || v.Access.PrivateKey == "" {
 			continue
 		}

@@ -80,6 +80,7 @@ func (v *Server) Pickup() pickup.Stats { return v.pickup.Stats() }
 // Inbound are the figures of client connections.
 type Inbound struct {
 	Connections int    // open now
+	Limit       int    // of them, in force; 0: none
 	Accepted    uint64 // since the start
 	Refused     uint64 // over a limit, since the start
 	// RefusedAddress and RefusedNetwork are those of Refused over the limit of an address or network.
@@ -93,7 +94,7 @@ type Inbound struct {
 func (v *Server) Inbound() Inbound {
 	s := v.listener.Counts()
 	return Inbound{
-		Connections: s.Current, Accepted: s.Accepted,
+		Connections: s.Current, Limit: shareFiles(v.Config(), v.files).inbound, Accepted: s.Accepted,
 		Refused: s.Refused, RefusedAddress: s.RefusedAddress, RefusedNetwork: s.RefusedNetwork, RefusedMemory: s.RefusedShort,
 		Messages: v.sessions.received(), Notices: v.notices.counts(),
 	}

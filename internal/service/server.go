@@ -42,6 +42,7 @@ type Server struct {
 	store   spool.Store
 	local   *spoollog.Store // the same, for what only a store on this machine can
 	shed    *shed
+	files   int // that the process may have open; 0: no limit
 	queue   *queue.Queue
 	freezes *freezes
 	// notes and moreNotes are what the log was told of the store's notes.
@@ -77,14 +78,15 @@ type Server struct {
 func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer, memory *shed) (*Server, error) {
 	v := &Server{
 		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
-		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(), shed: memory,
+		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(), shed: memory, files: o.OpenFiles,
 	}
 	v.ownName.wake = make(chan struct{}, 1)
 	v.notices.log = o.Log.With("server", c.Name)
+	open := shareFiles(c, v.files)
 	var err error
 	v.listener, err = listen.New(listen.Options{
 		Bindings: listenBindings(c),
-		Limits:   listenLimits(c),
+		Limits:   listenLimits(c, open),
 		Handle:   v.handle,
 		Short:    memory.short,
 		Refuse:   v.refuse,
@@ -97,6 +99,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	made := make(chan struct{})
 	store, err := spoollog.Open(spoollog.Options{
 		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool, Unreadable: v.noteReading,
+		MaxOpenFiles: open.segments,
 		// Clients that come while a long queue is read wait for the banner and are not refused.
 		Locked: func() error { return v.listener.Bind(ctx) },
 		Aside: func(id mail.QueueID, recipients int) {
@@ -161,7 +164,7 @@ func (v *Server) discard() error {
 
 // queueSettings completes the settings with the route of the plan in force.
 func (v *Server) queueSettings(c *config.VirtualServer) queue.Settings {
-	s := queueSettings(c)
+	s := queueSettings(c, shareFiles(c, v.files))
 	s.Route = func(domain string) (*mail.Hop, error) { return v.plan.Load().table.Hop(domain) }
 	s.RouteTo = func(text string) (*mail.Hop, error) { return v.plan.Load().table.HopTo(text) }
 	return s
@@ -247,7 +250,7 @@ func (v *Server) apply(cfg *config.Config, c *config.VirtualServer) error {
 		return err
 	}
 	old := v.plan.Swap(p)
-	if err := v.listener.Apply(listenBindings(c), listenLimits(c)); err != nil {
+	if err := v.listener.Apply(listenBindings(c), listenLimits(c, shareFiles(c, v.files))); err != nil {
 		v.plan.Store(old)
 		return err
 	}

@@ -28,6 +28,8 @@ type Options struct {
 	// Memory replaces what is looked at of the memory of the process, for tests: the octets in use and the number of
 	// garbage collections; nil stands for the real figures.
 	Memory func() (octets int64, collections uint64)
+	// OpenFiles replaces, for tests, the number of files that the process may have open; 0 stands for what the system says.
+	OpenFiles int
 	// JitterSeed makes the times of retries repeatable; 0 stands for chance.
 	JitterSeed uint64
 }
@@ -48,6 +50,9 @@ type Service struct {
 func Open(ctx context.Context, cfg *config.Config, o Options) (*Service, error) {
 	if o.FS == nil {
 		o.FS = vfs.OS{}
+	}
+	if o.OpenFiles == 0 {
+		o.OpenFiles = openFiles()
 	}
 	s := &Service{o: o, started: cfg, cfg: cfg, since: time.Now()}
 	s.openShed(cfg)

@@ -126,9 +126,9 @@ func pickupSettings(c *config.VirtualServer) pickup.Settings {
 	return pickup.Settings{DotStuffed: c.Pickup.DotStuffed, MaxSize: c.Messages.MaxSessionSize}
 }
 
-func queueSettings(c *config.VirtualServer) queue.Settings {
+func queueSettings(c *config.VirtualServer, f files) queue.Settings {
 	return queue.Settings{
-		MaxOutbound:           c.Connections.OutboundLimit,
+		MaxOutbound:           f.outbound,
 		PerDomain:             c.Connections.OutboundPerDomain,
 		MessagesPerConnection: c.Messages.MaxPerConnection,
 		MaxRecipients:         c.Messages.MaxRecipients,
@@ -185,9 +185,9 @@ func stamped(c *config.VirtualServer) func(domain string) bool {
 	return func(domain string) bool { return names[normalDomain(domain)] }
 }
 
-func listenLimits(c *config.VirtualServer) listen.Limits {
+func listenLimits(c *config.VirtualServer, f files) listen.Limits {
 	return listen.Limits{
-		Total:      c.Connections.InboundLimit,
+		Total:      f.inbound,
 		PerAddress: c.Connections.InboundPerAddress,
 		PerNetwork: c.Connections.InboundPerNetwork,
 	}
