@@ -165,9 +165,9 @@ func (e *env) printLog(l control.LogStatus, line func(name, format string, args 
 	case !l.Enabled:
 		line("Log", "off")
 	case l.Error != "":
-		line("Log", "stopped: %s (%d rows lost)", l.Error, l.Dropped)
+		line("Log", "cannot be written, rows are kept as far as there is room, %d lost so far: %s", l.Dropped, l.Error)
 	case l.Dropped > 0:
-		line("Log", "%s, %d rows lost", l.File, l.Dropped)
+		line("Log", "%s, %d %s lost", l.File, l.Dropped, plural(int(l.Dropped), "row", "rows"))
 	default:
 		line("Log", "%s", l.File)
 	}
