@@ -124,8 +124,8 @@ type Store struct {
 	ids      ids
 	limits   atomic.Pointer[Limits]
 	room     room
-	refusal  refusal
-	reading  reading
+	refusal  spell        // messages are refused
+	reading  spell        // messages cannot be read
 	inFlight atomic.Int64 // octets of chunks in use
 	chunks   [len(chunkSizes)]sync.Pool
 	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must

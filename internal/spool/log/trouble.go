@@ -2,8 +2,6 @@ package log
 
 import (
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/spool"
@@ -13,38 +11,12 @@ import (
 // that comes and goes is one fault.
 const calm = 3 * time.Second
 
-// refusal is whether messages are refused, why and since when. Nothing of it is touched while all is well, but
-// for on.
-type refusal struct {
-	on    atomic.Bool
-	mu    sync.Mutex
-	why   error
-	since time.Time
-	last  time.Time // when the last was refused
-	good  bool      // a message was taken since, or begun where that was refused
-	n     int64     // messages refused since the opening
-}
-
 // refused notes that a message is refused for a reason that is ours, and returns err.
 func (s *Store) refused(err error) error {
 	if errors.Is(err, spool.ErrClosed) || errors.Is(err, errEnvelopeSize) {
 		return err
 	}
-	r := &s.refusal
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	now := time.Now()
-	r.n++
-	r.last, r.good = now, false
-	first := r.why == nil
-	r.why = err
-	if first {
-		r.since = now
-		r.on.Store(true)
-		if s.o.Refusing != nil {
-			s.o.Refusing(err)
-		}
-	}
+	s.refusal.strike(err, s.o.Refusing)
 	return err
 }
 
@@ -63,14 +35,10 @@ func (s *Store) taken() {
 func (s *Store) calmDown() {
 	r := &s.refusal
 	short := errors.Is(r.why, errLowSpace) || errors.Is(r.why, errLowMemory)
-	if r.why == nil || s.room.low.Load() || s.room.tight.Load() || !r.good && !short || time.Since(r.last) < calm {
+	if s.room.low.Load() || s.room.tight.Load() || !r.good && !short {
 		return
 	}
-	r.why, r.since = nil, time.Time{}
-	r.on.Store(false)
-	if s.o.Refusing != nil {
-		s.o.Refusing(nil)
-	}
+	r.end(s.o.Refusing)
 }
 
 // refusalStats fills in what is told of it. It looks whether there is room again, for where no client comes
