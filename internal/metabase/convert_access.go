@@ -209,7 +209,7 @@ func (c *converter) list(b *block, v value, l AddressList, off string) bool {
 		why = "domain names on a list are not in this version: " + names
 	}
 	if len(l.Dropped) > 0 {
-		why = strings.TrimPrefix(why+"; left out, as no network says it: "+strings.Join(l.Dropped[:min(len(l.Dropped), 20)], ", "), "; ")
+		why = strings.TrimPrefix(why+"; left out, as a configuration cannot have it: "+strings.Join(l.Dropped[:min(len(l.Dropped), 20)], ", "), "; ")
 	}
 	if why != "" {
 		notes = append(notes, "Not taken: "+why+".")

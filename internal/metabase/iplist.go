@@ -1,9 +1,11 @@
 package metabase
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +17,7 @@ type AddressList struct {
 	// Names are domain names on the list. In the binary form where they stand is not known for certain, so that they are what
 	// looks like one.
 	Names []string
-	// Dropped are entries that a configuration cannot hold, in words.
+	// Dropped are parts of a list of those let in that a configuration cannot hold or that are not understood, in words.
 	Dropped []string
 	// Empty: there was nothing at all in the value.
 	Empty bool
@@ -46,45 +48,98 @@ func ParseAddressList(b []byte) (AddressList, error) {
 	if size := int64(r.word(20)); size < listHead || size > int64(len(b)) {
 		return AddressList{}, fmt.Errorf("its fixed part has %d octets, and all of it %d", size, len(b))
 	}
+	r.claim(0, listHead)
 	deny, denied := r.addresses(0)
 	grant, granted := r.addresses(4)
 	denyNames, grantNames := r.names(8), r.names(12)
 	denied, granted = denied || denyNames > 0, granted || grantNames > 0
-	switch {
+	loose := r.unclaimed()
+	switch n := len(deny) + len(grant); {
 	case r.err != nil:
 		return AddressList{}, r.err
 	case denied && granted:
 		return AddressList{}, fmt.Errorf("it grants and denies at the same time")
-	}
-	if !denied && !granted {
+	case n > maxList:
+		return AddressList{}, fmt.Errorf("it has %d addresses, and a configuration holds %d", n, maxList)
+	case denied:
+		return r.denying(deny, denyNames, loose)
+	case granted:
+		return r.granting(grant, grantNames, loose), nil
+	case loose > 0:
 		// An empty list opens or closes the server: a list of which an offset is wrong must not pass for one.
-		end := 0
-		for _, at := range []int{0, 4, 8, 12} {
-			end = max(end, r.offset(at, 4)+8)
-		}
-		if n := len(r.b) - end; r.err == nil && n > 0 {
-			return AddressList{}, fmt.Errorf("it is empty, and %d octets follow its end", n)
-		}
+		return AddressList{}, fmt.Errorf("it is empty, and %d of its octets belong to no part of it", loose)
 	}
-	l := AddressList{AllExcept: denied, Networks: append(deny, grant...), Dropped: r.dropped, Empty: !denied && !granted}
-	if denyNames+grantNames > 0 {
+	return AddressList{Empty: true}, nil
+}
+
+// denying makes a list of those kept out. What of it is not understood may keep out others, so that it is an error.
+func (r *listReader) denying(networks []netip.Prefix, names, loose int) (AddressList, error) {
+	found := r.texts()
+	switch {
+	case len(r.dropped) > 0:
+		return AddressList{}, fmt.Errorf("it keeps out %s, which no network says", r.dropped[0])
+	case r.bare > 0:
+		return AddressList{}, fmt.Errorf("it keeps out a group that has no address")
+	case names > 0 && names != len(found):
+		return AddressList{}, fmt.Errorf("it keeps out domain names (%d), of which %d are found", names, len(found))
+	case names == 0 && loose > 0:
+		return AddressList{}, fmt.Errorf("it keeps out others, and %d of its octets belong to no part of it", loose)
+	case names == 0:
+		found = nil
+	}
+	return AddressList{AllExcept: true, Networks: networks, Names: found}, nil
+}
+
+// granting makes a list of those let in. What of it is not understood lets nobody in, and is said.
+func (r *listReader) granting(networks []netip.Prefix, names, loose int) AddressList {
+	l := AddressList{Networks: networks}
+	if names > 0 {
 		l.Names = r.texts()
 	}
-	if n := len(l.Networks); n > maxList {
-		return AddressList{}, fmt.Errorf("it has %d addresses, and a configuration holds %d", n, maxList)
+	if n := names - len(l.Names); n > 0 {
+		l.Dropped = append(l.Dropped, fmt.Sprintf("domain names that cannot be read (%d)", n))
 	}
-	if l.AllExcept && len(r.dropped) > 0 {
-		return AddressList{}, fmt.Errorf("it keeps out %s, which no network says", r.dropped[0])
+	if r.bare > 0 {
+		l.Dropped = append(l.Dropped, fmt.Sprintf("groups without an address (%d)", r.bare))
 	}
-	return l, nil
+	if names == 0 && loose > 0 {
+		l.Dropped = append(l.Dropped, fmt.Sprintf("octets that belong to no part of it (%d)", loose))
+	}
+	l.Dropped = append(l.Dropped, r.dropped...)
+	return l
 }
 
 // listReader reads within the bounds of a value; the first error stays.
 type listReader struct {
 	b       []byte
 	err     error
-	dropped []string
-	used    [][2]int // what the addresses take up
+	dropped []string // addresses that no network says
+	bare    int      // groups without an address
+	claims  []span   // what the parts that are understood take up
+}
+
+// span is a part of a value, from one octet to before another.
+type span struct{ from, to int }
+
+// claim notes that a part of the value is understood.
+func (r *listReader) claim(from, to int) {
+	if r.err == nil {
+		r.claims = append(r.claims, span{from, to})
+	}
+}
+
+// unclaimed counts the octets that belong to no part, names included. Parts that lie over another are an error.
+func (r *listReader) unclaimed() int {
+	slices.SortFunc(r.claims, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	n, end := 0, 0
+	for _, part := range r.claims {
+		if part.from < end {
+			r.fail("two of its parts lie over each other, at octet %d", part.from)
+			return 0
+		}
+		n, end = n+part.from-end, part.to
+	}
+	return n + len(r.b) - end
 }
 
 func (r *listReader) fail(format string, args ...any) {
@@ -119,6 +174,7 @@ func (r *listReader) offset(at, size int) int {
 func (r *listReader) addresses(at int) (out []netip.Prefix, some bool) {
 	section := r.offset(at, 8)
 	groups, total := r.word(section), r.word(section+4)
+	r.claim(section, section+8)
 	if r.err != nil || groups == 0 && total == 0 {
 		return nil, false
 	}
@@ -126,6 +182,7 @@ func (r *listReader) addresses(at int) (out []netip.Prefix, some bool) {
 		r.fail("it has %d groups of addresses, for which there is no room", groups)
 		return nil, false
 	}
+	r.claim(section+8, section+8+int(groups)*groupSize)
 	found := uint32(0)
 	for i := range int(groups) {
 		g := section + 8 + i*groupSize
@@ -145,7 +202,10 @@ func (r *listReader) addresses(at int) (out []netip.Prefix, some bool) {
 		if r.err != nil {
 			return nil, false
 		}
-		r.used = append(r.used, [2]int{data, data + int(entries)*4})
+		r.claim(data, data+int(entries)*4)
+		if entries == 1 {
+			r.bare++
+		}
 		found += entries - 1
 		if found > maxList {
 			r.fail("it has more than %d addresses", maxList)
@@ -190,6 +250,7 @@ func maskBits(mask netip.Addr) (int, bool) {
 func (r *listReader) names(at int) int {
 	section := r.offset(at, 8)
 	groups, total := r.word(section), r.word(section+4)
+	r.claim(section, section+8)
 	if r.err != nil || groups == 0 && total == 0 {
 		return 0
 	}
@@ -201,17 +262,17 @@ func (r *listReader) names(at int) int {
 	return int(n)
 }
 
-// texts finds what looks like a domain name outside of the addresses.
+// texts finds what looks like a domain name outside of the parts that are understood.
 func (r *listReader) texts() []string {
-	rest := []byte(string(r.b))
-	for _, u := range r.used {
-		clear(rest[u[0]:u[1]])
+	rest := slices.Clone(r.b)
+	for _, part := range r.claims {
+		clear(rest[part.from:part.to])
 	}
 	var out []string
-	for _, run := range strings.FieldsFunc(string(rest[listHead:]), func(c rune) bool {
+	for _, run := range strings.FieldsFunc(string(rest), func(c rune) bool {
 		return !(c == '.' || c == '-' || c == '*' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z')
 	}) {
-		if len(run) >= 3 && len(run) <= 253 && strings.ContainsAny(run, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") && len(out) < 100 {
+		if len(run) >= 3 && len(run) <= 253 && strings.ContainsAny(run, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") && len(out) < maxList {
 			out = append(out, run)
 		}
 	}

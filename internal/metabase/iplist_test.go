@@ -125,17 +125,39 @@ func TestAddressListInDoubt(t *testing.T) {
 		"grants and denies":                  build([]group{{host, []string{"10.0.0.1"}}}, []group{{host, []string{"10.0.0.2"}}}, nil, nil),
 		"keeps out what no network says":     build([]group{{"255.0.255.0", []string{"10.0.1.0"}}}, nil, nil, nil),
 		"names and addresses, of both kinds": build([]group{{host, []string{"10.0.0.1"}}}, nil, nil, []string{"a.example"}),
+		"a denied name in UTF-16":            build(nil, nil, []string{wideName("evil.example")}, nil),
+		"an address and such a name":         build([]group{{host, []string{"10.1.1.1"}}}, nil, []string{wideName("evil.example")}, nil),
+		"a denied name of two letters":       build(nil, nil, []string{"de"}, nil),
+		"one of two denied names":            build(nil, nil, []string{"evil.example", "de"}, nil),
+		"a denied group without addresses":   build([]group{{host, nil}}, nil, nil, nil),
+		"one beside a group with some":       build([]group{{host, []string{"10.1.1.1"}}, {"255.255.0.0", nil}}, nil, nil, nil),
+		"denies, and octets at its end":      append(build([]group{{host, []string{"10.1.1.1"}}}, nil, nil, nil), "\x01\x00\x00\x00evil.example\x00"...),
+		"empty, and octets at its end":       append(build(nil, nil, nil, nil), 0),
+		"addresses that are its own head":    set(56, topBit|24),
 		"text":                               []byte(strings.Repeat("this is no list. ", 8)),
 	} {
 		if l, err := ParseAddressList(b); err == nil {
 			t.Errorf("%s: got %+v", name, l)
 		}
 	}
-	l, err := ParseAddressList(build(nil, []group{{"255.0.255.0", []string{"10.0.1.0"}}, {host, []string{"10.0.0.1"}}}, nil, nil))
-	if err != nil || len(l.Networks) != 1 || len(l.Dropped) != 1 {
-		t.Errorf("a mask with holes: got %+v, %v", l, err)
+	for _, c := range []struct {
+		b       []byte
+		dropped string
+	}{
+		{build(nil, []group{{"255.0.255.0", []string{"10.0.1.0"}}, {host, []string{"10.0.0.1"}}}, nil, nil), "10.0.1.0 with the mask 255.0.255.0"},
+		{build(nil, []group{{host, []string{"10.0.0.1"}}}, nil, []string{wideName("good.example"), "good.example"}), "domain names that cannot be read (1)"},
+		{build(nil, []group{{host, []string{"10.0.0.1"}}, {"255.255.0.0", nil}}, nil, nil), "groups without an address (1)"},
+		{append(build(nil, []group{{host, []string{"10.0.0.1"}}}, nil, nil), "evil.example"...), "octets that belong to no part of it (12)"},
+	} {
+		l, err := ParseAddressList(c.b)
+		if err != nil || len(l.Networks) != 1 || strings.Join(l.Dropped, ", ") != c.dropped {
+			t.Errorf("%s: got %+v, %v", c.dropped, l, err)
+		}
 	}
 }
+
+// wideName is a name in UTF-16, as Windows keeps text.
+func wideName(name string) string { return string(wide(name, binary.LittleEndian, false)) }
 
 // A list takes no more memory than its octets ask for, and never grants more addresses than it holds.
 func FuzzAddressList(f *testing.F) {
@@ -147,10 +169,13 @@ func FuzzAddressList(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := ParseAddressList(b)
 		if err != nil {
-			if len(l.Networks) > 0 || l.AllExcept {
+			if len(l.Networks) > 0 || l.AllExcept || l.Empty {
 				t.Fatalf("an error, and yet a list: %+v, %v", l, err)
 			}
 			return
+		}
+		if l.AllExcept && len(l.Networks)+len(l.Names) == 0 {
+			t.Fatalf("keeps nobody out: %+v", l)
 		}
 		if len(l.Networks) > maxList || l.Empty && len(l.Networks)+len(l.Names) > 0 {
 			t.Fatalf("got %d networks: %+v", len(l.Networks), l)

@@ -369,7 +369,7 @@ virtual_server "default" {
 #    relay {
 #      # RelayIpList = (84 octets)
 #      mode = "only"
-#      # Not taken: left out, as no network says it: 10.0.1.0 with the mask 255.0.255.0.
+#      # Not taken: left out, as a configuration cannot have it: 10.0.1.0 with the mask 255.0.255.0.
 #      list = []
 #      # RelayForAuth = 4294967295
 #      authenticated = true
