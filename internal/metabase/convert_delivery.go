@@ -3,6 +3,7 @@ package metabase
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,8 +35,9 @@ func (c *converter) smartHost(b *block) {
 		}
 		return
 	}
-	e := b.set("smart_host", list(hosts(host.text)), host.note())
-	defer func() { c.record(host, e, "") }()
+	next, why := hosts(host.text)
+	e := b.set("smart_host", list(next), host.note())
+	defer func() { c.record(host, e, why) }()
 	n, err := number(kind.text)
 	switch {
 	case e.off != "":
@@ -59,9 +61,33 @@ func (c *converter) smartHost(b *block) {
 	}
 }
 
-// hosts takes a text apart that may name several.
-func hosts(s string) []string {
-	return strings.FieldsFunc(clean(s), func(r rune) bool { return r == ';' || r == ',' || r == ' ' })
+// hosts takes a text apart that may name several next hops, and says what is written otherwise here.
+func hosts(s string) (out []string, why string) {
+	for _, text := range strings.FieldsFunc(clean(s), func(r rune) bool { return r == ';' || r == ',' || r == ' ' }) {
+		name := nextHop(text)
+		if name != text {
+			why = "a name is written without brackets and without a dot at its end, and means the same"
+		}
+		out = append(out, name)
+	}
+	return out, why
+}
+
+// nextHop takes the brackets round a name away, which kept the old service from asking whether it is an address, and the dot at its end.
+func nextHop(text string) string {
+	name, port := text, ""
+	if inner, rest, ok := strings.Cut(strings.TrimPrefix(text, "["), "]"); ok && text[0] == '[' {
+		if _, err := netip.ParseAddr(inner); err == nil {
+			return text
+		}
+		name, port = inner, rest
+	} else if i := strings.IndexByte(text, ':'); i >= 0 && strings.Count(text, ":") == 1 {
+		name, port = text[:i], text[i:]
+	}
+	if name = strings.TrimSuffix(name, "."); name == "" {
+		return text
+	}
+	return name + port
 }
 
 // loops warns of next hops that are a server itself: its name or an address that it listens on, with its port.

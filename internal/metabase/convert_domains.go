@@ -11,12 +11,19 @@ import (
 // domains converts the default domain and the list of domains.
 func (c *converter) domains() {
 	v := c.value("DefaultDomain")
-	name, keys := domainName(v.text), c.domainKeys()
+	name, keys, why := domainName(v.text), c.domainKeys(), ""
 	if name == "" {
 		name, v = c.defaultByBit(keys)
 	}
-	if name != "" {
-		c.defaultDomain(name, v)
+	if name == "" { // it follows the name of the server until it is set
+		v = c.value("FullyQualifiedDomainName")
+		name, why = domainName(v.text), "there is no DefaultDomain, so that the default domain was the name of the server"
+	}
+	switch {
+	case name != "":
+		c.defaultDomain(name, v, why)
+	case c.vs.off == "":
+		c.report.attend("the default domain of %s was the name of the old computer, which is not in the file: here it is that of this computer, and mail for the old one is not local. To take it: mailroot domain set-default NAME", c.path)
 	}
 	site := c.siteTLS()
 	for _, k := range keys {
@@ -24,23 +31,26 @@ func (c *converter) domains() {
 	}
 }
 
-// defaultDomain makes a domain the default one.
-func (c *converter) defaultDomain(name string, v value) {
+// defaultDomain makes a domain the default one; why says so where it is not DefaultDomain that names it.
+func (c *converter) defaultDomain(name string, v value, why string) {
 	b := c.vs.block("domain", name)
 	b.set("kind", `"default"`)
 	b.notes = []string{v.note()}
 	if v.key != c.path {
 		b.notes = []string{v.note() + " at " + v.key}
 	}
-	if why := b.labelRefused(); why != "" {
-		b.off = why
-		c.leave(v, "%s", why)
-		c.report.attend("the default domain %s of %s cannot be taken (%s): it is the host's DNS name, until there is a domain of the kind default", quoted(name), c.path, why)
+	if why != "" {
+		b.notes = append(b.notes, upper(why)+".")
+	}
+	if refused := b.labelRefused(); refused != "" {
+		b.off = refused
+		c.leave(v, "%s", refused)
+		c.report.attend("the default domain %s of %s cannot be taken (%s): it is the host's DNS name, until there is a domain of the kind default", quoted(name), c.path, refused)
 		return
 	}
 	c.local = name
 	l := lineTo(v, "domain", config.Quote(name)+" default")
-	l.block = b
+	l.block, l.Why = b, why
 	c.add(&c.report.Taken, l)
 }
 
@@ -117,6 +127,7 @@ func (c *converter) domain(k *Key, site bool) {
 	case name == c.local:
 		if target := c.value("RouteActionString"); target.from == "key" && word&routeLocal != 0 {
 			c.leave(target, "the Drop folder is folders.drop, one for all local domains")
+			c.ownDrop(name, target)
 		}
 		if word&routeLocal == 0 && word != 0 {
 			c.leave(v, "it is the default domain, which is local whatever else it says")
@@ -154,11 +165,27 @@ func (c *converter) localDomain(name string, v value, word uint32) {
 	if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
 		if word&routeAlias == 0 || domainName(target.text) != c.local {
 			c.leave(target, "each local domain goes to the Drop folder of the default domain")
+			if word&routeAlias == 0 && b.labelRefused() == "" {
+				c.ownDrop(name, target)
+			}
 		} else {
 			c.change(target, "domain", config.Quote(name), "an alias is one of the default domain")
 		}
 	}
 	c.entry(b, v, why)
+}
+
+// ownDrop says aloud that the mail of a local domain came to lie in a folder of its own.
+func (c *converter) ownDrop(name string, target value) {
+	folder := func(text string) string {
+		return strings.ToLower(strings.TrimRight(strings.ReplaceAll(strings.TrimSpace(text), "/", `\`), `\`))
+	}
+	server := *c
+	server.chain = []*Key{c.tree.at(c.serverPath()), c.tree.at(serviceRoot)}
+	if drop := server.value("DropDirectory"); folder(drop.text) == folder(target.text) {
+		return
+	}
+	c.report.attend("mail for the local domain %s of %s was put into a folder of its own (%s): it comes to lie in folders.drop with that of all local domains, and a program that watches the old folder waits for ever", shown(name), c.serverPath(), shown(target.text))
 }
 
 // entry tells of a domain as a whole.
@@ -189,7 +216,8 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 	c.entry(b, v, why)
 	if b.off != "" {
 		if target := c.value("RouteActionString"); strings.TrimSpace(target.text) != "" {
-			c.record(target, b.set("route", list(hosts(target.text)), target.note()), "")
+			next, why := hosts(target.text)
+			c.record(target, b.set("route", list(next), target.note()), why)
 		}
 		return
 	}
@@ -241,18 +269,19 @@ func (c *converter) guarded() bool {
 // route sets the next hop of a domain.
 func (c *converter) route(b *block, v value, word uint32) {
 	target := c.value("RouteActionString")
+	next, why := hosts(target.text)
 	switch {
 	case strings.TrimSpace(target.text) == "" || target.from != "key":
 		if word&routeSmartHost != 0 && v.from == "key" {
 			c.leave(v, "it has the bit SMARTHOST, but no RouteActionString: there is no next hop of its own")
 		}
 	case word&routeSmartHost == 0:
-		e := b.set("route", list(hosts(target.text)), target.note())
+		e := b.set("route", list(next), target.note())
 		e.off = "the bit SMARTHOST is not set, so that the old service did not use it"
 		c.record(target, e, "")
 	default:
-		e := b.set("route", list(hosts(target.text)), target.note())
-		c.record(target, e, "")
+		e := b.set("route", list(next), target.note())
+		c.record(target, e, why)
 		if e.off != "" {
 			c.report.attend("the next hop %s of %s cannot be taken (%s): its mail goes as that of all others", quoted(target.text), shown(b.label), e.off)
 		}

@@ -74,10 +74,13 @@ func letsIn(t *testing.T, v *config.VirtualServer, relay, connect string) {
 	}
 }
 
-// attends checks that the report begins with something, or with nothing where want is "".
+// oldName begins what is said of each server that names neither itself nor its default domain.
+const oldName = "the default domain of /LM/SmtpSvc/1 was the name of the old computer"
+
+// attends checks that the report begins with something, or with nothing where want is "". Most servers of the tests have no name.
 func attends(t *testing.T, r *Result, want string) {
 	t.Helper()
-	said := strings.Join(r.Report.Attention, "\n")
+	said := strings.Join(slices.DeleteFunc(slices.Clone(r.Report.Attention), func(s string) bool { return want != oldName && strings.HasPrefix(s, oldName) }), "\n")
 	if (want == "") != (said == "") || !strings.Contains(said, want) {
 		t.Errorf("it says %q, want %q", said, want)
 	}
@@ -161,6 +164,125 @@ func TestTwiceIsDoubt(t *testing.T) {
 	v, _ = imports(t, attrs{"AuthFlags": "AuthAnonymous", "RelayIpList": oneAddress}, second(attrs{"AuthFlags": "AuthAnonymous", "RelayIpList": oneAddress}))
 	if got := prefixes(v.Access.ConnectionControl) + "; " + prefixes(v.Access.Relay); got != "all_except ; only 127.0.0.1/32" {
 		t.Errorf("the same twice: got %q", got)
+	}
+}
+
+// Without DefaultDomain the default domain is the one that is marked so, else the name of the server; where there is none either, that is said (e1.xml).
+func TestDefaultDomain(t *testing.T) {
+	const named = "so that the default domain was the name of the server"
+	for _, c := range []struct {
+		name      string
+		server    attrs
+		action    string // of the domain marked.example; "": there is none
+		want      string
+		attention string
+		report    string // a line of it
+	}{
+		{"both", attrs{"DefaultDomain": "Corp.Example", "FullyQualifiedDomainName": "srv.corp.example"}, "", "corp.example", "", "DefaultDomain = Corp.Example  ->  domain = \"corp.example\" default"},
+		{"the name alone", attrs{"FullyQualifiedDomainName": "SRV.corp.example."}, "", "srv.corp.example", "", named},
+		{"an empty one, and the name", attrs{"DefaultDomain": " ", "FullyQualifiedDomainName": "srv.corp.example"}, "", "srv.corp.example", "", named},
+		{"the name, and one that is marked", attrs{"FullyQualifiedDomainName": "srv.corp.example"}, "65", "marked.example", "", "RouteAction = 65"},
+		{"a name that no domain has", attrs{"FullyQualifiedDomainName": "SRV 01"}, "", "", "it is the host's DNS name", ""},
+		{"neither", nil, "", "", oldName, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			domain := ""
+			if c.action != "" {
+				domain = keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/marked.example", attrs{"RouteAction": c.action})
+			}
+			v, r := imports(t, c.server, domain)
+			got := ""
+			for _, d := range v.Domains {
+				got += d.Name
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			attends(t, r, c.attention)
+			says(t, r, c.report)
+		})
+	}
+}
+
+// says checks that the report has a text.
+func says(t *testing.T, r *Result, want string) {
+	t.Helper()
+	var text strings.Builder
+	if err := r.Report.Write(&text); err != nil || !strings.Contains(text.String(), want) {
+		t.Errorf("%v: the report is\n%s\nwithout %q", err, &text, want)
+	}
+}
+
+// A local domain with a folder of its own is said, and one that has that of the server is not (r5.xml).
+func TestDropFolderOfItsOwn(t *testing.T) {
+	for _, c := range []struct{ name, action, folder, attention string }{
+		{"other.example", "1", `D:\other`, `mail for the local domain other.example of /LM/SmtpSvc/1 was put into a folder of its own (D:\other)`},
+		{"other.example", "1", `c:/Mail/drop/`, ""},
+		{"other.example", "1", "", ""},
+		{"other.example", "16", "corp.example", ""},
+		{"corp.example", "65", `D:\other`, "mail for the local domain corp.example"},
+		{"corp.example", "65", `C:\Mail\Drop`, ""},
+	} {
+		_, r := imports(t, attrs{"DefaultDomain": "corp.example", "DropDirectory": `C:\Mail\Drop`},
+			keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/"+c.name, attrs{"RouteAction": c.action, "RouteActionString": c.folder}))
+		attends(t, r, c.attention)
+	}
+}
+
+// A name of a next hop is taken without the dot and the brackets that the old service let be (f3.xml, f5.xml).
+func TestNextHops(t *testing.T) {
+	const plain = "without brackets and without a dot"
+	for _, c := range []struct{ in, want, report string }{
+		{"smtp.isp.example.", "smtp.isp.example", plain}, {"[mail.example.com]", "mail.example.com", plain}, {"[mail.example.com.]:587", "mail.example.com:587", plain},
+		{"a.example.:26; [10.0.0.5]", "a.example:26 [10.0.0.5]", plain}, {"[2001:db8::1]:26", "[2001:db8::1]:26", ""}, {"2001:db8::1", "[2001:db8::1]", ""},
+		{"smtp.isp.example", "smtp.isp.example", ""}, {".", "", "Inactive"}, {"[]", "", "Inactive"}, {"[a.example", "", "Inactive"},
+	} {
+		v, r := imports(t, attrs{"DefaultDomain": "corp.example", "SmartHost": c.in, "SmartHostType": "2"},
+			keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/far.example", attrs{"RouteAction": "2", "RouteActionString": c.in}))
+		smart, route := "", ""
+		for _, h := range v.Delivery.SmartHost {
+			smart = strings.TrimSpace(smart + " " + h.String())
+		}
+		for _, d := range v.Domains {
+			for _, h := range d.Route {
+				route = strings.TrimSpace(route + " " + h.String())
+			}
+		}
+		if smart != c.want || route != c.want {
+			t.Errorf("%q: got %q and %q, want %q", c.in, smart, route, c.want)
+		}
+		if c.report == "Inactive" {
+			attends(t, r, "cannot be taken")
+			continue
+		}
+		attends(t, r, "")
+		says(t, r, c.report)
+	}
+}
+
+// Recipients were looked up by LDAP where a server in force names a host or an account for it or has it switched on, not where there is what set-up writes.
+func TestRoutingSources(t *testing.T) {
+	setup := attrs{"SmtpDsBindType": "None", "SmtpDsFlags": "0", "SmtpDsUseCat": "0", "SmtpRoutingTableType": "ldap"}
+	for _, c := range []struct {
+		server    string
+		more      attrs
+		attention string
+	}{
+		{"1", nil, ""}, {"1", attrs{"SmtpDsHost": "", "SmtpDsAccount": " "}, ""}, {"2", attrs{"SmtpDsHost": "dc1.corp.example"}, "virtual server 2"},
+		{"1", attrs{"SmtpDsHost": "dc1.corp.example"}, "recipients of /LM/SmtpSvc/1 were looked up by LDAP"}, {"1", attrs{"SmtpDsAccount": "cn=relay"}, "by LDAP"},
+		{"1", attrs{"SmtpDsUseCat": "1"}, "by LDAP"}, {"1", attrs{"SmtpDsFlags": "0x10001"}, "by LDAP"}, {"1", attrs{"SmtpDsFlags": "x"}, "by LDAP"},
+	} {
+		a := maps.Clone(setup)
+		maps.Copy(a, c.more)
+		more := keyElement("IIsSmtpRoutingSource", "/LM/SmtpSvc/"+c.server+"/RoutingSources", a)
+		if c.server == "2" {
+			more += keyElement("IIsSmtpServer", "/LM/SmtpSvc/2", attrs{"ServerBindings": ":26:"})
+		}
+		_, r := imports(t, attrs{"DefaultDomain": "corp.example"}, more)
+		attends(t, r, c.attention)
+		if c.server == "2" && strings.Contains(strings.Join(r.Report.Attention, "\n"), "LDAP") {
+			t.Errorf("a server that is commented out: it says %q", r.Report.Attention)
+		}
 	}
 }
 

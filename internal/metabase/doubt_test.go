@@ -182,9 +182,9 @@ func TestOddRoutes(t *testing.T) {
 func TestOddBindings(t *testing.T) {
 	second := keyElement("IIsSmtpServer", "/LM/smtpsvc/1", attrs{"ServerBindings": ":25:"})
 	for name, server := range map[string]string{"twice": second, "of another type": `<IIsSmtpServer Location="/LM/SmtpSvc/1">` + row(`Name="ServerBindings" ID="1023" Value=":2525:" Type="DWORD"`) + "</IIsSmtpServer>"} {
-		a := attrs{"ServerBindings": "10.0.0.1:25:"}
-		if name != "twice" {
-			a = nil
+		a := attrs{"DefaultDomain": "corp.example"}
+		if name == "twice" {
+			a["ServerBindings"] = "10.0.0.1:25:"
 		}
 		v, r := imports(t, a, server)
 		if len(v.Bindings) != 1 || v.Bindings[0].Address != "127.0.0.1:25" || len(r.Report.Attention) != 1 {

@@ -9,7 +9,7 @@ import (
 
 // A listing of what is below a key names others; what is only named is neither a virtual server nor a domain, and that is said.
 func TestEnumNamesOnly(t *testing.T) {
-	r, err := Import(strings.NewReader("[/SmtpSvc/1]\n[/SmtpSvc/2]\n\n[/SmtpSvc/1]\nHopCount : (INTEGER) 15\n[/SmtpSvc/1/Domain/a.example]\n\n[/SmtpSvc/1/Domain/b.example]\nRouteAction : (INTEGER) 16\n"), Options{})
+	r, err := Import(strings.NewReader("[/SmtpSvc/1]\n[/SmtpSvc/2]\n\n[/SmtpSvc/1]\nHopCount : (INTEGER) 15\nDefaultDomain : (STRING) \"corp.example\"\n[/SmtpSvc/1/Domain/a.example]\n\n[/SmtpSvc/1/Domain/b.example]\nRouteAction : (INTEGER) 16\n"), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

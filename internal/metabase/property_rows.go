@@ -19,7 +19,7 @@ func generalProperties() []Property {
 		taken("ServerComment", 1015, "", "description"),
 		guards("MULTISZ", taken("ServerBindings", 1023, ":25:", "binding")),
 		changed("SecureBindings", 2021, "", "binding", "a binding with TLS from its start needs a certificate, so it is written commented out"),
-		taken("FullyQualifiedDomainName", 0, "", "fqdn"),
+		changed("FullyQualifiedDomainName", 0, "", "fqdn", "it is the default domain too where DefaultDomain is absent and no domain is marked as that"),
 		notTaken("UpdatedFQDN", 0, whyFlag),
 		taken("MaxConnections", 1014, "2000000000", "connections.inbound_limit"),
 		taken("ConnectionTimeout", 1013, "600", "connections.inbound_timeout"),

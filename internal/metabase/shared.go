@@ -2,6 +2,7 @@ package metabase
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,7 +11,7 @@ func (c *converter) shared() {
 	c.path = serviceRoot
 	c.chain = []*Key{c.tree.at(serviceRoot)}
 	c.leftovers(c.tree.at(serviceRoot))
-	routing, objects := 0, 0
+	objects := 0
 	for _, k := range c.tree.below(serviceRoot) {
 		part := ""
 		if parts := strings.Split(strings.TrimPrefix(k.Path, "/"), "/"); len(parts) > 3 {
@@ -21,19 +22,41 @@ func (c *converter) shared() {
 			objects++
 			continue
 		case part == "routingsources":
-			routing += len(k.Props)
+			c.routing(k)
 		}
 		c.misnamed(k)
 		c.leftovers(k)
-	}
-	if routing > 0 {
-		c.report.attend("recipients were looked up by LDAP (RoutingSources), which is not in this version: each local-part is accepted, unless drop.recipients lists them")
 	}
 	if objects > 0 {
 		c.add(&c.report.NotTaken, Line{Key: serviceRoot, Property: "aliases, users and lists", Value: fmt.Sprint(objects),
 			Why: "objects of the membership directory of IIS 4; there are no mailboxes here"})
 	}
 	c.elsewhere()
+}
+
+// routing says aloud that a virtual server in force looked recipients up by LDAP. Set-up writes such a key to each server, without a host and
+// switched off.
+func (c *converter) routing(k *Key) {
+	on := slices.ContainsFunc(k.Props, func(p *Prop) bool {
+		row := c.tree.names.find(p.Name, p.ID)
+		if row == nil {
+			return false
+		}
+		text := strings.TrimSpace(p.Value)
+		switch row.Name {
+		case "SmtpDsHost", "SmtpDsAccount":
+			return text != ""
+		case "SmtpDsUseCat", "SmtpDsFlags":
+			on, err := boolean(text)
+			return text != "" && (on || err != nil)
+		}
+		return false
+	})
+	n := strings.Split(k.Path, "/")[3]
+	active := slices.ContainsFunc(c.report.Servers, func(s Server) bool { return s.Active && fmt.Sprint(s.Number) == n })
+	if on && active {
+		c.report.attend("recipients of %s/%s were looked up by LDAP (RoutingSources), which is not in this version: each local-part is accepted, unless drop.recipients lists them", serviceRoot, n)
+	}
 }
 
 // misnamed tells of a key that may have been meant for a virtual server, and is none.
