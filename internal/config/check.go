@@ -312,18 +312,34 @@ func (d *decoder) warnWide(path string, list []netip.Prefix, message string) {
 			d.add(Problem{Severity: SeverityWarning, Line: o.Line, Column: o.Column, Path: path, Value: quote(p.String()), Message: message})
 		}
 	}
-	for _, all := range []struct{ family, first, last string }{
-		{"IPv4", "1.0.0.0", "223.255.255.255"},                        // but for "this network", multicast and reserved ones
-		{"IPv6", "2000::", "3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"}, // global unicast (RFC 4291 §2.4)
-	} {
-		first, last := netip.MustParseAddr(all.first), netip.MustParseAddr(all.last)
-		if pieces := covering(list, first, last); len(pieces) > 0 && !whole[first.Is4()] {
+	for _, all := range families {
+		if pieces := covering(list, all.first, all.last); len(pieces) > 0 && !whole[all.first.Is4()] {
 			o := d.cfg.origins[entryPath(path, pieces[0])]
 			d.add(Problem{Severity: SeverityWarning, Line: o.Line, Column: o.Column, Path: path,
 				Value:   shorten(formatList(pieces, func(p netip.Prefix) string { return quote(p.String()) })),
-				Message: "together all public " + all.family + " addresses: " + message})
+				Message: "together all public " + all.name + " addresses: " + message})
 		}
 	}
+}
+
+// families are the addresses by which hosts are reached from anywhere.
+var families = []struct {
+	name        string
+	first, last netip.Addr
+}{
+	{"IPv4", netip.MustParseAddr("1.0.0.0"), netip.MustParseAddr("223.255.255.255")},                        // but for "this network", multicast and reserved ones
+	{"IPv6", netip.MustParseAddr("2000::"), netip.MustParseAddr("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")}, // global unicast (RFC 4291 §2.4)
+}
+
+// HoldsAll returns the networks of a list that alone or together hold all public addresses of a family, or nil when there are
+// none. A relay list with them is an open relay.
+func HoldsAll(list []netip.Prefix) []netip.Prefix {
+	for _, all := range families {
+		if pieces := covering(list, all.first, all.last); len(pieces) > 0 {
+			return pieces
+		}
+	}
+	return nil
 }
 
 // covering returns the networks of a list that together hold all addresses from first to last,

@@ -216,10 +216,8 @@ func (c *converter) list(b *block, v value, l AddressList, off string) bool {
 		c.report.alarm("%s of %s: not all of the list is taken: %s", v.row.Name, c.path, why)
 	}
 	b.set("list", list(entries), notes...).off = off
-	for _, p := range l.Networks {
-		if p.Bits() == 0 && b.name == "relay" && !l.AllExcept {
-			c.report.alarm("the relay list of %s has all addresses on it (%s), as before: an open relay", c.path, p)
-		}
+	if all := config.HoldsAll(l.Networks); len(all) > 0 && b.name == "relay" && !l.AllExcept {
+		c.report.alarm("the relay list of %s has all addresses on it (%s), as before: an open relay", c.path, shown(strings.Join(networks(all), ", ")))
 	}
 	line := v.line()
 	line.Setting, line.Result, line.Why = c.within(b.path), fmt.Sprintf("%s, %s", mode, strings.Join(entries[:min(len(entries), 8)], ", ")), why
