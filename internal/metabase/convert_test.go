@@ -223,6 +223,7 @@ func TestDropFolderOfItsOwn(t *testing.T) {
 		{"other.example", "1", `c:/Mail/drop/`, ""},
 		{"other.example", "1", "", ""},
 		{"other.example", "16", "corp.example", ""},
+		{"other.example", "1", `D:\a@b`, `(D:\a@b)`},
 		{"corp.example", "65", `D:\other`, "mail for the local domain corp.example"},
 		{"corp.example", "65", `C:\Mail\Drop`, ""},
 	} {
@@ -360,14 +361,18 @@ func TestSecrets(t *testing.T) {
 	if n < 5 {
 		t.Fatalf("the table has %d secrets", n)
 	}
+	server["SmartHost"], server["SmartHostType"] = "user:"+mark+"@smtp.example", "2"
 	custom := "<IIsSmtpServer Location=\"/LM/SmtpSvc/1\">" +
+		`<Custom ID="36906" Value="smtp://` + mark + `:` + mark + `@smtp.example"/>` +
 		`<Custom Name="MyApiToken" Value="` + mark + `"/><Custom Name="Other" ID="7" Value="` + mark + `" Attributes="INHERIT | SECURE"/>` +
 		`<Custom Name="UnknownName_36949" ID="36949" Value="` + mark + `"/><Custom ID="4010" Value="` + mark + `"/>` +
 		`<Custom Name="ServerComment" Attributes="SECURE" Value="` + mark + `"/><Custom Name="HopCount" ID="36949" Value="` + mark + `"/><Custom Name="LogOdbcPassword" ID="6000" Value="` + mark + `"/>` +
 		`<Custom Name="AccessSSLFlags" ID="6030" Value="` + mark + `" Attributes="SECURE"/></IIsSmtpServer>`
 	_, r := imports(t, server, custom,
 		keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/a.example", attrs{"RouteAction": "266", "RoutePassword": mark, "RouteActionString": "mx.example"}),
-		keyElement("IIsSmtpRoutingSource", "/LM/SmtpSvc/1/RoutingSources", attrs{"SmtpDsPassword": mark}))
+		keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/b.example", attrs{"RouteAction": "2", "RouteActionString": "u:" + mark + "@; x@" + mark + "@mx.example"}),
+		keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/c.example", attrs{"RouteAction": "0", "RouteActionString": mark + "@mx.example"}),
+		keyElement("IIsSmtpRoutingSource", "/LM/SmtpSvc/1/RoutingSources", attrs{"SmtpDsPassword": mark, "SmtpDsHost": "ldap://u:" + mark + "@dc1.corp.example"}))
 	var text bytes.Buffer
 	if err := r.Report.Write(&text); err != nil {
 		t.Fatal(err)
@@ -381,7 +386,7 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("a secret is in the %s", name)
 		}
 	}
-	for _, name := range []string{"RoutePassword", "LogOdbcPassword", "AnonymousUserPass", "SmtpDsPassword", "AdminACL", "MyApiToken"} {
+	for _, name := range []string{"(secret)@smtp.example", "RoutePassword", "LogOdbcPassword", "AnonymousUserPass", "SmtpDsPassword", "AdminACL", "MyApiToken"} {
 		if !bytes.Contains(text.Bytes(), []byte(name)) {
 			t.Errorf("nothing is said of %s", name)
 		}

@@ -38,7 +38,7 @@ type Key struct {
 type Prop struct {
 	Name   string // as the table has it, else as written
 	ID     uint32 // 0: not told
-	Value  string // as written, blanks around it taken off
+	Value  string // as written, blanks around it taken off; of a next hop without an account before it
 	Type   string // DWORD, STRING … as written; "" for attributes of XML
 	Line   int
 	Secure bool // its value is encrypted, or is a secret in clear
@@ -117,6 +117,7 @@ func (t *Tree) add(k *Key, p Prop) error {
 		}
 		p.Doubt = cmp.Or(p.Doubt, row.wrongType(p))
 		p.Name, p.Known = row.Name, true
+		p.Value = row.masked(p.Value)
 		if p.ID == 0 {
 			p.ID = row.ID
 		}
@@ -158,6 +159,20 @@ func idOf(p Prop) uint32 {
 func secretName(name string) bool {
 	n := strings.ToLower(name)
 	return slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "credential"}, func(word string) bool { return strings.Contains(n, word) })
+}
+
+// masked takes away what stands before the host of a next hop: it may be an account with its password, which no next hop has here.
+func (row *Property) masked(value string) string {
+	switch row.Name {
+	case "SmartHost", "RouteActionString", "SmtpDsHost", "CSideEtrnDomains":
+	default:
+		return value
+	}
+	at := strings.LastIndexByte(value, '@')
+	if folder := len(value) > 2 && value[1:3] == `:\` || strings.HasPrefix(value, `\\`); at < 0 || folder {
+		return value
+	}
+	return "(secret)" + value[at:]
 }
 
 func cutPrefixFold(s, prefix string) (string, bool) {
