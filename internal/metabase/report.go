@@ -161,14 +161,18 @@ func bullets(b *strings.Builder, title string, texts []string) {
 	}
 }
 
-// lines writes a part, a line for each property, by the keys where they hold.
+// lines writes a part, a line for each property, by the keys where they hold. Of many that are alike it writes the first.
 func (r *Report) lines(b *strings.Builder, title string, part []Line) {
 	if len(part) == 0 {
 		return
 	}
 	fmt.Fprintf(b, "\n%s\n", title)
+	alike := newAlike()
 	key := ""
 	for _, l := range part {
+		if !alike.show(l.kind()) {
+			continue
+		}
 		if l.Key != key {
 			key = l.Key
 			fmt.Fprintf(b, "  at %s%s\n", shown(key), r.inactive(key))
@@ -188,6 +192,7 @@ func (r *Report) lines(b *strings.Builder, title string, part []Line) {
 			fmt.Fprintf(b, "        %s\n", l.Why)
 		}
 	}
+	alike.write(b)
 }
 
 // inactive says that a key belongs to a virtual server that is commented out.
@@ -218,7 +223,7 @@ func (l *Line) left() string {
 	return text
 }
 
-// grouped writes a part by the reasons, so that what has the same one stands together.
+// grouped writes a part by the reasons, so that what has the same one stands together. Of many that are alike it writes the first.
 func (r *Report) grouped(b *strings.Builder, title string, part []Line) {
 	if len(part) == 0 {
 		return
@@ -232,10 +237,16 @@ func (r *Report) grouped(b *strings.Builder, title string, part []Line) {
 		}
 	}
 	slices.SortStableFunc(sorted, func(a, b Line) int { return cmp.Compare(first[a.Why], first[b.Why]) })
+	alike, told := newAlike(), false
 	for i, l := range sorted {
-		fmt.Fprintf(b, "    %s  (%s)\n", l.left(), shown(l.Key))
-		if i == len(sorted)-1 || sorted[i+1].Why != l.Why {
+		if alike.show(l.kind()) {
+			fmt.Fprintf(b, "    %s  (%s)\n", l.left(), shown(l.Key))
+			told = true
+		}
+		if told && (i == len(sorted)-1 || sorted[i+1].Why != l.Why) {
 			fmt.Fprintf(b, "        %s\n", l.Why)
+			told = false
 		}
 	}
+	alike.write(b)
 }
