@@ -43,6 +43,10 @@ var samples = map[string]does{
 		"legacy.example": "legacy.example:25 helo", "plain.example": "smtp.provider.example:25", "secure.example": "smtp.provider.example:25 tls=required",
 		"example.net": "smtp.provider.example:25", "far.invalid": "smtp.provider.example:25", "flags.example": "mx.flags.example:25,mx2.flags.example:25",
 	}},
+	"names.xml": {size: "2097152", local: "other.example", routes: map[string]string{
+		"srv01.corp.example": "drop", "other.example": "drop", "near.example": "drop", "partner.example": "mx.partner.example:2525", "far.invalid": "smtp.isp.example:25",
+		"odd.example": "smtp.isp.example:25",
+	}},
 	"servers.xml":    {size: "33554432", routes: map[string]string{"far.invalid": "far.invalid"}},
 	"security.xml":   {closed: true},
 	"guards.xml":     {closed: true},
