@@ -20,6 +20,8 @@ func (c *converter) domains() {
 		name, why = domainName(v.text), "there is no DefaultDomain, so that the default domain was the name of the server"
 	}
 	switch {
+	case why != "" && goElsewhere(keys, name):
+		c.report.attend("no default domain of %s is named, and %s, which is the name of the server, stands in the list as another: the default domain is the name of this computer. To change it: mailroot domain set-default NAME", c.path, shown(name))
 	case name != "":
 		c.defaultDomain(name, v, why)
 	case c.vs.off == "":
@@ -100,6 +102,18 @@ func (c *converter) defaultByBit(keys []*Key) (string, value) {
 		}
 	}
 	return "", value{}
+}
+
+// goElsewhere reports whether a domain stands in the list as one whose mail goes to another server.
+func goElsewhere(keys []*Key, name string) bool {
+	return slices.ContainsFunc(keys, func(k *Key) bool {
+		p := k.get("RouteAction")
+		if domainOf(k) != name || p == nil {
+			return false
+		}
+		word, err := flags(p.Value, routeNames())
+		return err != nil || word&routeLocal == 0
+	})
 }
 
 // siteTLS reports whether all next hops need TLS.

@@ -13,7 +13,7 @@ import (
 
 func (c *converter) general() {
 	c.text(c.vs, "description", "ServerComment")
-	c.text(c.vs, "fqdn", "FullyQualifiedDomainName")
+	c.fqdn()
 	c.bindings()
 	auto := c.value("ServerAutoStart")
 	if on, err := boolean(auto.text); auto.set() {
@@ -21,6 +21,23 @@ func (c *converter) general() {
 		if err == nil && !on && c.vs.off == "" {
 			c.report.attend("virtual server %d did not start by itself on the old machine (ServerAutoStart is FALSE)", c.n)
 		}
+	}
+}
+
+// fqdn converts the name of the server.
+func (c *converter) fqdn() {
+	v := c.value("FullyQualifiedDomainName")
+	if strings.TrimSpace(v.text) == "" {
+		return
+	}
+	name, why := clean(v.text), ""
+	if short, ok := strings.CutSuffix(name, "."); ok {
+		name, why = short, "without the dot at its end, which means the same"
+	}
+	e := c.vs.set("fqdn", config.Quote(name), v.note())
+	c.record(v, e, why)
+	if e.off != "" {
+		c.report.attend("the name %s of %s cannot be taken (%s): the server has that of this computer, until fqdn is set", quoted(v.text), c.path, e.off)
 	}
 }
 

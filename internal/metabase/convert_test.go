@@ -186,6 +186,10 @@ func TestDefaultDomain(t *testing.T) {
 		{"an empty one, and the name", attrs{"DefaultDomain": " ", "FullyQualifiedDomainName": "srv.corp.example"}, "", "srv.corp.example", "", named},
 		{"the name, and one that is marked", attrs{"FullyQualifiedDomainName": "srv.corp.example"}, "65", "marked.example", "", "RouteAction = 65"},
 		{"a name that no domain has", attrs{"FullyQualifiedDomainName": "SRV 01"}, "", "", "it is the host's DNS name", ""},
+		{"the same", attrs{"FullyQualifiedDomainName": "SRV 01"}, "", "", "the server has that of this computer, until fqdn is set", ""},
+		{"a name whose mail goes elsewhere", attrs{"FullyQualifiedDomainName": "Marked.example"}, "2", "marked.example", "marked.example, which is the name of the server, stands in the list as another", "domain = \"marked.example\" remote"},
+		{"a name that is a local domain", attrs{"FullyQualifiedDomainName": "Marked.example"}, "1", "marked.example", "", named},
+		{"a name with a dot", attrs{"DefaultDomain": "corp.example", "FullyQualifiedDomainName": "srv.corp.example."}, "", "corp.example", "", "fqdn = \"srv.corp.example\"\n"},
 		{"neither", nil, "", "", oldName, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,8 +10,7 @@ data_directory = "/srv/mailroot"
 # /LM/SmtpSvc/1.
 virtual_server "default" {
   # FullyQualifiedDomainName = SRV01.corp.example.
-  # Is not a host or domain name: without the dot at the end.
-  #fqdn = "SRV01.corp.example."
+  fqdn = "SRV01.corp.example"
 
   # ServerBindings = :25:
   binding "*:25" {
