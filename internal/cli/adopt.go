@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -32,7 +33,14 @@ type adoption struct {
 	c      *adoptCommand
 	api    *api.Client
 	todo   []adopt.Entry
+	ours   []ownFolder
 	result adoptResult
+}
+
+// ownFolder is a folder that the service works in.
+type ownFolder struct {
+	kind string // as adopt has it
+	info os.FileInfo
 }
 
 // adoptResult is what the command tells with --json.
@@ -54,7 +62,8 @@ const (
 // Run takes over what an old server left in its folders.
 func (c *adoptCommand) Run(e *env) error {
 	a := adoption{e: e, c: c, result: adoptResult{DryRun: c.DryRun, Entries: []control.Adopted{}, Left: []adopt.Left{}}}
-	if err := a.find(); err != nil {
+	folders, err := a.folders()
+	if err != nil {
 		return err
 	}
 	client, err := e.client()
@@ -63,6 +72,9 @@ func (c *adoptCommand) Run(e *env) error {
 	}
 	a.api = client
 	if err := a.reach(); err != nil {
+		return err
+	}
+	if err := a.find(folders); err != nil {
 		return err
 	}
 	if err := a.look(); err != nil {
@@ -79,15 +91,15 @@ func (c *adoptCommand) Run(e *env) error {
 	return a.tell()
 }
 
-// find lists the old folders.
-func (a *adoption) find() error {
+// folders returns the old folders that are named, by kind.
+func (a *adoption) folders() (folders map[string]string, err error) {
 	c := a.c
-	folders := make(map[string]string)
 	if c.Root != "" {
-		var err error
 		if folders, err = adopt.Folders(c.Root); err != nil {
-			return err
+			return nil, err
 		}
+	} else {
+		folders = make(map[string]string)
 	}
 	for kind, dir := range map[string]string{adopt.Badmail: c.Badmail, adopt.Drop: c.Drop, adopt.Pickup: c.Pickup, adopt.Queue: c.Queue} {
 		if dir != "" {
@@ -95,22 +107,53 @@ func (a *adoption) find() error {
 		}
 	}
 	if len(folders) == 0 {
-		return &exitError{ExitUsage, errors.New("name the old Mailroot folder, which has Badmail, Drop, Pickup or Queue in it, or one of these by its flag")}
+		return nil, &exitError{ExitUsage, errors.New("name the old Mailroot folder, which has Badmail, Drop, Pickup or Queue in it, or one of these by its flag")}
 	}
+	return folders, nil
+}
+
+// find lists what there is in the old folders. Where the service took over a folder itself, what is in it is its own mail: to adopt it
+// would send a file of Pickup twice, and remove with --remove the only copy that there is of the others. In its queue folder nothing that the old server
+// left is its own.
+func (a *adoption) find(folders map[string]string) error {
 	for _, kind := range adopt.Kinds() {
-		if folders[kind] == "" {
+		dir := folders[kind]
+		if dir == "" {
 			continue
 		}
-		entries, left, err := adopt.Find(kind, folders[kind])
+		own := a.own(dir)
+		if own != "" && (own != adopt.Queue || kind != adopt.Queue) {
+			a.result.Left = append(a.result.Left, adopt.Left{Kind: kind, Name: dir, Why: "it is the " + own + " folder of this service, which has what is in it already"})
+			continue
+		}
+		entries, left, err := adopt.Find(kind, dir)
 		if err != nil {
 			return err
+		}
+		if own != "" {
+			left = nil // most are the service's
 		}
 		a.todo, a.result.Left = append(a.todo, entries...), append(a.result.Left, left...)
 	}
 	return nil
 }
 
-// reach sees to it that the service answers and has the virtual server, so that no file is blamed for either.
+// own returns what the service uses a folder for, by whatever path, or "".
+func (a *adoption) own(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	for _, f := range a.ours {
+		if os.SameFile(info, f.info) {
+			return f.kind
+		}
+	}
+	return ""
+}
+
+// reach sees to it that the service answers and has the virtual server, so that no file is blamed for either, and notes
+// its folders.
 func (a *adoption) reach() error {
 	s, err := a.api.Status(a.e.ctx)
 	if err != nil {
@@ -118,7 +161,15 @@ func (a *adoption) reach() error {
 	}
 	var names []string
 	for i := range s.VirtualServers {
-		names = append(names, strconv.Quote(s.VirtualServers[i].Name))
+		v := &s.VirtualServers[i]
+		names = append(names, strconv.Quote(v.Name))
+		for _, f := range []struct{ kind, dir string }{
+			{adopt.Badmail, v.Folders.Badmail}, {adopt.Drop, v.Folders.Drop}, {adopt.Pickup, v.Folders.Pickup}, {adopt.Queue, v.Folders.Queue},
+		} {
+			if info, err := os.Stat(f.dir); err == nil {
+				a.ours = append(a.ours, ownFolder{f.kind, info})
+			}
+		}
 	}
 	if a.c.Server == "" || slices.Contains(names, strconv.Quote(a.c.Server)) {
 		return nil
