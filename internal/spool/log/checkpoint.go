@@ -154,6 +154,9 @@ func (s *Store) takeCheckpoint() error {
 	}
 	moved, err := s.writeCheckpoint(w, head)
 	if err == nil {
+		err = s.syncMarks(num)
+	}
+	if err == nil {
 		err = w.f.Sync()
 	}
 	err = errors.Join(err, w.f.Close())
@@ -170,6 +173,20 @@ func (s *Store) takeCheckpoint() error {
 		return err
 	}
 	s.endCheckpoint(w, moved, must)
+	return nil
+}
+
+// syncMarks makes durable that what the checkpoint leaves out is done: it became so before it began, or journal num says
+// it. Without that an opening would take for lost what was deferred meanwhile, and then done.
+func (s *Store) syncMarks(num uint32) error {
+	if err := s.syncJournal(true); err != nil {
+		return err
+	}
+	s.jmu.Lock()
+	defer s.jmu.Unlock()
+	if s.journal == nil || s.journal.id.num != num {
+		return errors.New("its journal has failed meanwhile")
+	}
 	return nil
 }
 

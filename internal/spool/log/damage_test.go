@@ -112,7 +112,7 @@ func TestP2Damage(t *testing.T) {
 					}
 					h.Close()
 				}
-				n, err := w.l.checkDamaged(w.o, clone, mayLose)
+				n, err := w.l.checkDamaged(w.o, clone, mayLose, kind)
 				if err != nil {
 					t.Errorf("%s: %s %s: %v", name, file, what, err)
 				}
@@ -152,14 +152,15 @@ func TestP2Damage(t *testing.T) {
 	}
 }
 
-// checkDamaged opens a damaged spool, at most mayLose of whose messages may be lost.
-func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int) (lost int, err error) {
+// checkDamaged opens a damaged spool, at most mayLose of whose messages may be lost. kind is that of the damaged file.
+func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int, kind string) (lost int, err error) {
 	o.FS = clone
 	s, err := Open(o)
 	if err != nil {
 		return lost, fmt.Errorf("opening: %w", err)
 	}
 	back := 0
+	deferred := 0 // of what is lost, what a journal or the checkpoint says to wait
 	for id, k := range l.msgs {
 		status, err := s.Status(context.Background(), id)
 		gone := errors.Is(err, spool.ErrNotFound)
@@ -172,7 +173,9 @@ func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int) (lost int,
 		}
 		switch wanted := k.there == yes && !k.gone(maybe); {
 		case gone && wanted:
-			lost++
+			if lost++; k.attempts[0] == yes && k.done[0] == no {
+				deferred++
+			}
 			continue
 		case gone:
 			continue
@@ -198,8 +201,19 @@ func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int) (lost int,
 	if lost > 0 && st.Lost+st.Torn == 0 {
 		return lost, fmt.Errorf("%d messages lost, and not counted: %+v", lost, st)
 	}
+	if kind == "seg" && int(st.Lost) < deferred {
+		return lost, fmt.Errorf("%d messages lost that were deferred, %d counted: %q", deferred, st.Lost, st.Notes)
+	}
+	if (kind == "seg" || kind == "dat") && int(st.Lost) > max(1, lost) { // one that was done counts if it is not known to be
+		return lost, fmt.Errorf("%d messages lost, %d counted: %q", lost, st.Lost, st.Notes)
+	}
 	if err := s.Close(); err != nil {
 		return lost, err
+	}
+	for id, k := range l.msgs {
+		if err := l.bodyKept(clone, id, k); err != nil && kind == "seg" {
+			return lost, err
+		}
 	}
 	// What was dealt with is not found again, and nothing more is lost.
 	s, err = Open(o)

@@ -25,10 +25,18 @@ type recovery struct {
 	made    map[uint64]bool   // segments that must be there, by segmentFact
 	foreign map[uint32]bool   // keys of segments that another spool has made
 	since   map[uint32]uint32 // keys of segments of which journals tell more that are older than the checkpoint → from which on
+
+	vanished vanished
+	counted  map[mail.QueueID]bool // damaged messages, which are counted as lost
+	nameless int64                 // what was counted as lost and cannot be named
+	cut      bool                  // the end of a segment was not written, or is gone
 }
 
 func (s *Store) recover() error {
-	r := &recovery{Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{}}
+	r := &recovery{
+		Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{},
+		vanished: vanished{}, counted: map[mail.QueueID]bool{},
+	}
 	var err error
 	if r.l, err = s.list(); err != nil {
 		return err
@@ -39,6 +47,7 @@ func (s *Store) recover() error {
 	r.settle()
 	r.dropIndexes()
 	r.missMade()
+	r.countVanished()
 	r.checkBodies()
 	for text, n := range r.missing {
 		s.note(fmt.Sprintf("%d messages lost: %s", n, text))
@@ -169,6 +178,7 @@ func (r *recovery) replay() {
 		switch err := r.replayJournal(id, nil); {
 		case errors.As(err, &version):
 			r.badFile(id, err.Error())
+			r.vanished.doubt()
 		case err != nil:
 			r.cannotRead(id, err, "what it says is not known, and some mail may be sent twice")
 		}
@@ -214,6 +224,7 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 			continue
 		}
 		r.damaged = true
+		r.vanished.doubt()
 		r.stats.Quarantined++
 		if _, err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
 			r.fault(err)
@@ -233,8 +244,15 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 		return
 	}
 	r.maxID = max(r.maxID, e.id)
+	if e.kind == entryIDs {
+		return
+	}
 	m := r.x.find(e.id)
-	if m == nil || e.rcpt >= int(m.n) || r.x.recipients(m)[e.rcpt].flags&rcptDone != 0 {
+	if m == nil {
+		r.vanished.says(&e)
+		return
+	}
+	if e.rcpt >= int(m.n) || r.x.recipients(m)[e.rcpt].flags&rcptDone != 0 {
 		return
 	}
 	if e.kind == byte(mail.ChangeRoute) {
@@ -250,6 +268,7 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 
 func (r *recovery) journalMissing(from, to uint32) {
 	r.damaged = true
+	r.vanished.doubt()
 	r.note(fmt.Sprintf("journals %d to %d are missing: what they said is forgotten, some mail may be sent twice", from, to-1))
 }
 
@@ -323,7 +342,7 @@ func (r *recovery) present(m *message) bool {
 }
 
 // checkBodies removes message files that no record names, or puts them aside if their records may be
-// among what was damaged. Where something could not be read they stay.
+// among what was damaged or cut off. Where something could not be read they stay.
 func (r *recovery) checkBodies() {
 	for id, size := range r.l.bodies {
 		if m := r.x.find(id); m != nil && m.file {
@@ -333,14 +352,16 @@ func (r *recovery) checkBodies() {
 			r.bodyOctets += size
 			continue
 		}
-		if !r.damaged {
+		if !r.damaged && !r.cut {
 			r.trashBodies = append(r.trashBodies, bodyFile{id, size})
 			r.bodyOctets += size
 			continue
 		}
 		reason := fmt.Sprintf("%s: no record names it, and records are missing", bodyName(id))
 		r.note(reason)
-		r.stats.Quarantined++
+		if r.damaged { // else most likely it was never acknowledged
+			r.stats.Quarantined++
+		}
 		if err := r.moveAside(bodyName(id), reason); err != nil {
 			r.fault(err)
 		}

@@ -213,6 +213,7 @@ func (r *recovery) gap(g *segment, p gap, torn bool) {
 	if torn && (short || r.zeros(g, p)) {
 		// The write had not come to its end.
 		r.stats.Torn++
+		r.cut = true
 		r.note(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
 		return
 	}
@@ -254,11 +255,17 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 	}
 	if torn {
 		r.stats.Torn++
+		r.cut = true
 		reason += " (unfinished, as far as can be known)"
 	} else {
 		r.damaged = true
 		r.stats.Quarantined++
 		r.stats.Lost++
+		if id == 0 {
+			r.nameless++
+		} else {
+			r.counted[id] = true
+		}
 	}
 	r.note(reason)
 	f, err := r.pinned(g)

@@ -239,6 +239,7 @@ func (r *recovery) missMade() {
 		if !there[fact] && r.missing[text] == 0 {
 			r.damaged = true
 			r.stats.Lost++
+			r.nameless++
 			r.note(text + ": what it held is lost")
 		}
 	}

@@ -1,0 +1,194 @@
+package log
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// cutSpool leaves a spool as a kill does whose last segment holds messages that no checkpoint knows, small and
+// large ones, every one deferred if deferred says so.
+func cutSpool(t *testing.T, deferred bool) (w *world, hot string, ends []int64) {
+	mem := vfs.NewMem()
+	w = newWorld(t, mem)
+	w.o.SegmentSize = 1 << 20
+	w.open()
+	w.put(400, 1)
+	if err := w.s.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		ends = append(ends, w.s.hotSize())
+		id := w.put(300+4000*(i%2), 1)
+		if deferred {
+			w.report(mail.ChangeDefer, 0, id)
+		}
+	}
+	gone := w.put(500, 2) // delivered after it was deferred
+	w.report(mail.ChangeDefer, 0, gone)
+	w.report(mail.ChangeDone, 0, gone)
+	w.report(mail.ChangeDone, 1, gone)
+	w.sure()
+	hot = w.s.hot.id.name()
+	close(w.s.quit)
+	<-w.s.idle
+	w.o.FS = mem.CrashClone(nil)
+	return w, hot, ends
+}
+
+func openDamaged(t *testing.T, o Options) *Store {
+	t.Helper()
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *Store) hotSize() int64 {
+	if s.hot == nil {
+		return headerSize
+	}
+	return s.hot.size
+}
+
+// TestP2CutSegment cuts the segment that takes new mail, between records and within them: what the journal proves to be lost is
+// counted and named, and the file of no message is removed whose record is missing.
+func TestP2CutSegment(t *testing.T) {
+	w, hot, ends := cutSpool(t, true)
+	mem := w.o.FS.(*vfs.Mem)
+	for _, end := range ends {
+		for _, cut := range []int64{end, end + 8, end + 100} {
+			t.Run(fmt.Sprint(cut), func(t *testing.T) {
+				clone := mem.CrashClone(nil)
+				f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
+				if err == nil {
+					err = f.Truncate(cut)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.Close()
+				o := w.o
+				o.FS = clone
+				s := openDamaged(t, o)
+				st := s.Stats()
+				var lost []mail.QueueID
+				for id, k := range w.l.msgs {
+					if !k.gone(yes) && s.x.find(id) == nil {
+						lost = append(lost, id)
+					}
+				}
+				if int64(len(lost)) != st.Lost || len(lost) == 0 {
+					t.Errorf("%d messages are lost, and %d said to be: %q", len(lost), st.Lost, st.Notes)
+				}
+				for _, id := range lost {
+					if !strings.Contains(strings.Join(st.Notes, "\n"), id.String()) {
+						t.Errorf("message %v is not named: %q", id, st.Notes)
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				w.l.mustKeepBodies(t, clone)
+				mustOpen(t, o).Close() // told once
+			})
+		}
+	}
+}
+
+// mustKeepBodies looks for the file of each large message that is not done, in the queue or in quarantine.
+func (l *ledger) mustKeepBodies(t *testing.T, fs vfs.FS) {
+	t.Helper()
+	for id, k := range l.msgs {
+		if err := l.bodyKept(fs, id, k); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (l *ledger) bodyKept(fs vfs.FS, id mail.QueueID, k *known) error {
+	if len(k.body) <= 3000 || k.there != yes || k.gone(maybe) {
+		return nil
+	}
+	_, err := fs.Stat(filepath.Join("queue", bodyName(id)))
+	_, aside := fs.Stat(filepath.Join("queue", quarantineName, bodyName(id)))
+	if err != nil && aside != nil {
+		return fmt.Errorf("the file of message %v was removed: %w", id, err)
+	}
+	return nil
+}
+
+// TestP2CutSegmentUnnamed: also where no journal names the messages, the end of a record that is missing keeps their files.
+func TestP2CutSegmentUnnamed(t *testing.T) {
+	w, hot, ends := cutSpool(t, false)
+	clone := w.o.FS.(*vfs.Mem)
+	f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
+	if err == nil {
+		err = f.Truncate(ends[2] + 100)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	s := openDamaged(t, w.o)
+	if st := s.Stats(); st.Torn != 1 || st.Lost > 0 {
+		t.Errorf("torn %d, lost %d: %q", st.Torn, st.Lost, st.Notes)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.l.mustKeepBodies(t, clone)
+}
+
+// TestDoneDuringCheckpoint defers a message and finishes it while a checkpoint is written, which then leaves it out: after a power
+// cut it is done, and not taken for lost.
+func TestDoneDuringCheckpoint(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprintf("mark fails %v", fails), func(t *testing.T) {
+			mem := vfs.NewMem()
+			var w *world
+			var id mail.QueueID
+			failing, during := false, false
+			fail := func(op vfs.Op, path string, _ int) error {
+				if failing && op == vfs.OpWrite && strings.HasSuffix(path, ".log") {
+					return syscall.EIO
+				}
+				return nil
+			}
+			w = newWorld(t, vfs.Inject(mem, fail, func(op vfs.Op, path string) {
+				if !during || op != vfs.OpWrite || !strings.HasSuffix(path, ".chk.tmp") {
+					return
+				}
+				during = false
+				w.report(mail.ChangeDefer, 0, id)
+				failing, w.faulty = fails, fails
+				w.report(mail.ChangeDone, 0, id)
+				failing, w.faulty = false, false
+			}))
+			w.open()
+			w.put(100, 1)
+			id = w.put(900, 1)
+			during = true
+			err := w.s.checkpoint()
+			if w.s.x.find(id) != nil || (err != nil) != fails {
+				t.Fatalf("checkpoint: %v; the message: %v", err, w.s.x.find(id))
+			}
+			for seed := range uint64(30) {
+				o := w.o
+				o.FS = mem.CrashClone(newRand(seed))
+				if err := w.l.check(o, false); err != nil {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+			}
+			if err := w.s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
