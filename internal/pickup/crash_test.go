@@ -2,9 +2,12 @@ package pickup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,4 +160,37 @@ func TestRecoverRemovesWhatTheSpoolHas(t *testing.T) {
 			t.Errorf("after: %q", left)
 		}
 	})
+}
+
+// TestClaimIsDurableFirst lets one of the two folders fail to be synced that a claim changes: nothing is sent meanwhile, since after
+// a power cut the file could be under both names, or under the old one, and be sent again; it is sent when the fault has gone.
+func TestClaimIsDurableFirst(t *testing.T) {
+	for _, folder := range []string{dir, filepath.Join(dir, claimedName)} {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var failing atomic.Bool
+				w := newWorldOn(t, vfs.NewMem(), func(fs vfs.FS) vfs.FS {
+					return vfs.Inject(fs, func(op vfs.Op, path string, _ int) error {
+						if failing.Load() && op == vfs.OpSyncDir && path == folder {
+							return errors.New("input/output error")
+						}
+						return nil
+					}, nil)
+				})
+				defer w.close()
+				w.start()
+				failing.Store(true)
+				w.put("one", plainMail)
+				after(time.Minute)
+				if n := len(w.envelopes()); n != 0 || w.p.Stats().LastError == "" {
+					t.Errorf("%d messages were sent, stats %+v", n, w.p.Stats())
+				}
+				failing.Store(false)
+				after(time.Hour)
+				if n, left := len(w.envelopes()), w.left(); n != 1 || len(left) != 0 {
+					t.Errorf("%d messages were sent, left %q", n, left)
+				}
+			})
+		})
+	}
 }

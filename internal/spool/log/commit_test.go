@@ -2,7 +2,10 @@ package log
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,4 +146,102 @@ func TestEndOfLead(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestF28RefusedIsGone fails a write of two messages after the first is whole on the disk: both are refused for certain, so
+// that a power cut at any moment from then on must not bring the first one back.
+func TestF28RefusedIsGone(t *testing.T) {
+	mem := vfs.NewMem()
+	failing := false
+	fs := vfs.Inject(mem, func(op vfs.Op, path string, n int) error {
+		if failing && op == vfs.OpWrite && strings.HasSuffix(path, ".seg") {
+			failing = false
+			return &vfs.Short{N: n - 100, Err: syscall.ENOSPC}
+		}
+		return nil
+	}, nil)
+	w := newWorld(t, fs)
+	w.open()
+	defer w.s.Close()
+	w.put(300, 1)
+	w.faulty, failing = true, true
+	if ids := w.commit(w.begin(200, 1, 0), w.begin(2000, 1, 0)); len(ids) > 0 || failing {
+		t.Fatalf("acknowledged: %v", ids)
+	}
+	for id, k := range w.l.msgs {
+		if k.there == maybe {
+			t.Errorf("message %v: nobody knows what became of it", id)
+		}
+	}
+	for seed := range uint64(60) {
+		o := w.o
+		o.FS = mem.CrashClone(newRand(seed))
+		if err := w.l.check(o, false); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestF28FailedSyncIsToldToAll lets the one sync fail that covers several commits: none of them is acknowledged, neither the one
+// that leads nor those that wait for it.
+func TestF28FailedSyncIsToldToAll(t *testing.T) {
+	const all = 8
+	first, release := make(chan struct{}), make(chan struct{})
+	var mu sync.Mutex
+	syncs := 0
+	armed := false
+	fs := vfs.Inject(vfs.NewMem(), func(op vfs.Op, path string, _ int) error {
+		if op != vfs.OpSync || !strings.HasSuffix(path, ".seg") {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !armed {
+			return nil
+		}
+		if syncs++; syncs == 1 {
+			mu.Unlock()
+			close(first)
+			<-release
+			mu.Lock()
+		}
+		return syscall.EIO
+	}, nil)
+	s := mustOpen(t, Options{Dir: "queue", FS: fs})
+	defer s.Close()
+	armed = true
+	put := func() {
+		tx, err := s.Begin(context.Background())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		err = tx.Commit(context.Background(), benchEnvelope())
+		if reply := mail.ReplyOf(err); !errors.Is(err, mail.ErrUnknownOutcome) || !reply.Transient() {
+			t.Errorf("commit with a failing sync: %v", err)
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(put)
+	<-first
+	for range all - 1 {
+		wg.Go(put)
+	}
+	for waiting := 0; waiting < all-1; {
+		time.Sleep(time.Millisecond)
+		waiting = 0
+		s.cmu.Lock()
+		for c := s.waiting.first; c != nil; c = c.next {
+			waiting++
+		}
+		s.cmu.Unlock()
+	}
+	close(release)
+	wg.Wait()
+	if st := s.Stats(); syncs != 2 || st.Commits != 0 || st.Messages != 0 || st.DeadSegments != 2 {
+		t.Errorf("%d syncs, %d commits, %d messages, %d dead segments", syncs, st.Commits, st.Messages, st.DeadSegments)
+	}
+	mu.Lock()
+	armed = false
+	mu.Unlock()
 }
