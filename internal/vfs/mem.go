@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math"
@@ -306,6 +307,9 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 	if node == nil {
 		node = &memNode{}
 		(&memChange{toDir: dir, to: base, node: node}).do()
+	}
+	if node.dir != nil {
+		return nil, fmt.Errorf("lock %s: is a folder, %w", name, ErrIrregular)
 	}
 	if m.locks[node] {
 		return nil, ErrLocked

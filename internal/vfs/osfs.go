@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -88,10 +89,16 @@ func (OS) SyncDir(name string) error { return syncDir(name) }
 // processes hold locks on two files of one name.
 func (OS) Lock(name string) (io.Closer, error) {
 	c, err := lockFile(name)
-	if err != nil && !errors.Is(err, ErrLocked) {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+	if err == nil || errors.Is(err, ErrLocked) {
+		return c, err
 	}
-	return c, err
+	if info, serr := os.Stat(name); serr == nil {
+		var irregular *fs.PathError
+		if errors.As(regular(name, info), &irregular) {
+			err = irregular.Err
+		}
+	}
+	return nil, fmt.Errorf("lock %s: %w", name, err)
 }
 
 // Space implements FS.

@@ -41,7 +41,7 @@ type FS interface {
 	SyncDir(name string) error
 	// Lock takes an exclusive lock on the file of that name, made if need be, and holds it
 	// until Close or the end of the process. It does not wait: ErrLocked if another has it,
-	// another process or this one.
+	// another process or this one; ErrIrregular if a folder has the name.
 	Lock(name string) (io.Closer, error)
 	// Space tells how much is free in the file system that holds the directory name.
 	Space(name string) (Space, error)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -194,6 +195,11 @@ func TestLock(t *testing.T) {
 		l, err = fsys.Lock(name)
 		must(t, err)
 		must(t, l.Close())
+		folder := filepath.Join(dir, "folder")
+		must(t, fsys.MkdirAll(folder))
+		if _, err := fsys.Lock(folder); !errors.Is(err, ErrIrregular) || !strings.Contains(err.Error(), folder) {
+			t.Errorf("lock of a folder: %v", err)
+		}
 		if _, err := fsys.Lock(filepath.Join(dir, "no", "lock")); err == nil || errors.Is(err, ErrLocked) {
 			t.Errorf("lock in a directory that is not there: %v", err)
 		}

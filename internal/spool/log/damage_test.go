@@ -225,3 +225,20 @@ func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int, kind strin
 	}
 	return lost, s.Close()
 }
+
+// TestP2LockIsNoFile: what cannot be locked might be in use, so that the error says what to do.
+func TestP2LockIsNoFile(t *testing.T) {
+	for name, fs := range map[string]vfs.FS{"queue": vfs.NewMem(), filepath.Join(t.TempDir(), "queue"): vfs.OS{}} {
+		lock := filepath.Join(name, lockName)
+		if err := fs.MkdirAll(lock); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(Options{Dir: name, FS: fs}); err == nil || !strings.Contains(err.Error(), lock+": is a folder, not a file; move it away") {
+			t.Errorf("opening: %v", err)
+		}
+		if err := fs.Remove(lock); err != nil {
+			t.Fatal(err)
+		}
+		mustOpen(t, Options{Dir: name, FS: fs}).Close()
+	}
+}

@@ -12,8 +12,8 @@ import (
 )
 
 // Open opens the spool in o.Dir, or makes an empty one. It recovers what a crash or damage has left; what
-// was wrong, or could not be read, is in Stats. It fails only if the folder is in use by another process, belongs to a later version, or
-// cannot be read or written.
+// was wrong, or could not be read, is in Stats. It fails only if the folder is in use by another process, belongs to a later version,
+// cannot be read or written, or cannot be locked since "lock" in it is no file.
 func Open(o Options) (*Store, error) {
 	if o.Dir == "" {
 		return nil, errors.New("spool: no folder")
@@ -25,6 +25,9 @@ func Open(o Options) (*Store, error) {
 	lock, err := s.fs.Lock(s.path(lockName))
 	if errors.Is(err, vfs.ErrLocked) {
 		return nil, fmt.Errorf("spool: the queue folder %s is in use by another process", o.Dir)
+	}
+	if errors.Is(err, vfs.ErrIrregular) { // to move it away here could take the lock of a process that is just doing so
+		return nil, fmt.Errorf("spool: %w; move it away: the queue is locked by a file of that name", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
