@@ -322,3 +322,33 @@ func TestInject(t *testing.T) {
 		t.Errorf("done: %v", did)
 	}
 }
+
+func TestNextData(t *testing.T) {
+	each(t, func(t *testing.T, fsys FS, dir string) {
+		const hole, size = 1 << 20, 4 << 20
+		f, err := fsys.Create(filepath.Join(dir, "holes"))
+		must(t, err)
+		defer f.Close()
+		_, err = f.WriteAt([]byte("begin"), 0)
+		must(t, err)
+		_, err = f.WriteAt([]byte("middle"), 2*hole)
+		must(t, err)
+		must(t, f.Truncate(size))
+		// Where holes can be told, the second call goes to "middle" and the last to the end; anywhere else all stay.
+		told := false
+		for _, c := range []struct{ off, data int64 }{{0, 0}, {hole, 2 * hole}, {2*hole + 3, 2*hole + 3}, {3 * hole, size}} {
+			got := NextData(f, c.off, size)
+			if got != c.off && got != c.data {
+				t.Errorf("from %d: data at %d, want %d", c.off, got, c.data)
+			}
+			told = told || got != c.off
+		}
+		b := make([]byte, 6)
+		if _, err := f.ReadAt(b, 2*hole); err != nil || string(b) != "middle" {
+			t.Errorf("%q, %v", b, err)
+		}
+		if OSFile(f) == nil && told {
+			t.Error("holes in a file in memory")
+		}
+	})
+}

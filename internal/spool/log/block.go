@@ -160,7 +160,7 @@ func (r *blocks) whole(off int64) (block, error) {
 	}, nil
 }
 
-// search returns where the salt occurs next, from off on, or -1.
+// search returns where the salt occurs next, from off on, or -1. Holes are passed over.
 func (r *blocks) search(off int64) (int64, error) {
 	var salt [8]byte
 	le.PutUint64(salt[:], r.salt)
@@ -176,6 +176,8 @@ func (r *blocks) search(off int64) (int64, error) {
 			return -1, nil
 		}
 		off += int64(len(b) - len(salt) + 1)
+		// A salt may begin with zeros, which a copy may have left out.
+		off = max(off, vfs.NextData(r.f, off, r.size)-int64(len(salt)-1))
 	}
 }
 

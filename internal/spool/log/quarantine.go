@@ -51,7 +51,8 @@ func (s *Store) explain(dir, name, reason string) error {
 	return errors.Join(err, f.Close())
 }
 
-// putAside copies length octets of f from off on into quarantine, as many as there are, and returns the name there.
+// putAside copies length octets of f from off on into quarantine, as many as there are, and returns the name there. Holes stay
+// holes; one at the end is left out.
 func (s *Store) putAside(f io.ReaderAt, off, length int64, name, reason string) (as string, err error) {
 	dir, err := s.quarantineDir()
 	if err != nil {
@@ -69,6 +70,10 @@ func (s *Store) fillAside(f io.ReaderAt, off, length int64, dir string, to vfs.F
 	defer func() { err = errors.Join(err, to.Close()) }()
 	buf := make([]byte, min(length, 1<<20))
 	for at := int64(0); at < length; {
+		if next := vfs.NextData(f, off+at, off+length) - off; next > at {
+			at = next
+			continue
+		}
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), length-at)], off+at)
 		if n > 0 {
 			if _, err := to.WriteAt(buf[:n], at); err != nil {

@@ -238,6 +238,10 @@ func (r *recovery) ours(g *segment, off int64) bool {
 func (r *recovery) zeros(g *segment, p gap) bool {
 	buf := make([]byte, min(p.length, 1<<20))
 	for at := int64(0); at < p.length; {
+		if next := vfs.NextData(g.f, p.off+at, g.size) - p.off; next > at {
+			at = next
+			continue
+		}
 		n, err := g.f.ReadAt(buf[:min(int64(len(buf)), p.length-at)], p.off+at)
 		if n == 0 || strings.Trim(string(buf[:n]), "\x00") != "" {
 			return n == 0 && errors.Is(err, io.EOF)
