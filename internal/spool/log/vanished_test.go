@@ -1,11 +1,16 @@
 package log
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/vfs"
@@ -190,5 +195,83 @@ func TestDoneDuringCheckpoint(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestCrashUnderLoad cuts the power while several clients put, defer and finish messages and maintenance takes checkpoints, moves and
+// removes: no opening takes anything for lost, and what was acknowledged and not done is there.
+func TestCrashUnderLoad(t *testing.T) {
+	mem := vfs.NewMem()
+	crashes := 60
+	if testing.Short() {
+		crashes = 20
+	}
+	o := Options{
+		Dir: "queue", FS: mem, SegmentSize: 12 << 10, SmallMessage: 3000, CheckpointSize: 600, MaxOpenFiles: 3,
+		SyncInterval: time.Millisecond, indexFew: 1, indexTail: 1,
+	}
+	s := mustOpen(t, o)
+	var mu sync.Mutex // makes a crash a moment of the ledger
+	waiting := map[mail.QueueID]bool{}
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for k := range 4 {
+		clients.Go(func() {
+			rnd := newRand(uint64(k))
+			var mine []mail.QueueID
+			for ctx.Err() == nil {
+				id := commitOne(t, s, make([]byte, rnd.IntN(4000)), "a@example.com")
+				mu.Lock()
+				waiting[id] = true
+				mu.Unlock()
+				mine = append(mine, id)
+				some := mine[rnd.IntN(len(mine))]
+				if err := s.Report(ctx, []mail.Change{{ID: some, Kind: mail.ChangeDefer, Due: time.Now(), Attempts: 5, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later")}}); err != nil {
+					t.Error(err)
+				}
+				if len(mine) < 8 {
+					continue
+				}
+				i := rnd.IntN(len(mine))
+				mu.Lock()
+				delete(waiting, mine[i])
+				mu.Unlock()
+				if err := s.Report(ctx, []mail.Change{{ID: mine[i], Kind: mail.ChangeDone}}); err != nil {
+					t.Error(err)
+				}
+				mine = slices.Delete(mine, i, i+1)
+			}
+		})
+	}
+	for n := range uint64(crashes) {
+		time.Sleep(5 * time.Millisecond)
+		after := o
+		mu.Lock()
+		after.FS = mem.CrashClone(newRand(n))
+		want := maps.Clone(waiting)
+		mu.Unlock()
+		got, err := Open(after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := got.Stats(); st.Lost+st.Quarantined > 0 {
+			t.Errorf("crash %d: lost %d, put aside %d: %q", n, st.Lost, st.Quarantined, st.Notes)
+		}
+		for id := range want {
+			if _, err := got.Status(t.Context(), id); err != nil {
+				t.Errorf("crash %d: message %v: %v", n, id, err)
+			}
+		}
+		if err := got.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	clients.Wait()
+	if st := s.Stats(); st.Checkpoints < 5 || st.Commits < 50 {
+		t.Errorf("%d checkpoints, %d messages only", st.Checkpoints, st.Commits)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
