@@ -30,12 +30,13 @@ type recovery struct {
 	counted  map[mail.QueueID]bool // damaged messages, which are counted as lost
 	nameless int64                 // what was counted as lost and cannot be named
 	cut      bool                  // the end of a segment was not written, or is gone
+	finished map[mail.QueueID]bool // messages with a file of their own that are done
 }
 
 func (s *Store) recover() error {
 	r := &recovery{
 		Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{},
-		vanished: vanished{}, counted: map[mail.QueueID]bool{},
+		vanished: vanished{}, counted: map[mail.QueueID]bool{}, finished: map[mail.QueueID]bool{},
 	}
 	var err error
 	if r.l, err = s.list(); err != nil {
@@ -293,6 +294,9 @@ func (r *recovery) settle() {
 			continue
 		}
 		if m.live == 0 && m.refs == 0 {
+			if m.file {
+				r.finished[id] = true
+			}
 			r.x.remove(m)
 			continue
 		}
@@ -344,6 +348,9 @@ func (r *recovery) present(m *message) bool {
 // checkBodies removes message files that no record names, or puts them aside if their records may be
 // among what was damaged or cut off. Where something could not be read they stay.
 func (r *recovery) checkBodies() {
+	if r.cut && !r.damaged {
+		r.findFinished()
+	}
 	for id, size := range r.l.bodies {
 		if m := r.x.find(id); m != nil && m.file {
 			continue
@@ -352,18 +359,36 @@ func (r *recovery) checkBodies() {
 			r.bodyOctets += size
 			continue
 		}
-		if !r.damaged && !r.cut {
+		if r.finished[id] || !r.damaged && !r.cut {
 			r.trashBodies = append(r.trashBodies, bodyFile{id, size})
 			r.bodyOctets += size
 			continue
 		}
-		reason := fmt.Sprintf("%s: no record names it, and records are missing", bodyName(id))
-		r.note(reason)
-		if r.damaged { // else most likely it was never acknowledged
+		reason := bodyName(id) + ": no record names it, and records are missing"
+		if r.damaged {
 			r.stats.Quarantined++
+		} else {
+			reason = bodyName(id) + ": no record names it, and the end of a segment is missing or was never written; most likely it was never acknowledged"
 		}
+		r.note(reason)
 		if err := r.moveAside(bodyName(id), reason); err != nil {
 			r.fault(err)
+		}
+	}
+}
+
+// findFinished looks in all journals, also those older than the checkpoint, for the messages that are done and whose file was about
+// to go. One mark must do for a message: how many recipients it had stood in its record.
+func (r *recovery) findFinished() {
+	for _, id := range r.l.journals {
+		err := r.replayJournal(id, func(e *entry) bool {
+			if _, ok := r.l.bodies[e.id]; ok && e.kind == byte(mail.ChangeDone) {
+				r.finished[e.id] = true
+			}
+			return false
+		})
+		if err != nil {
+			r.fault(err) // its messages go to quarantine
 		}
 	}
 }

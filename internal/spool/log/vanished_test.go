@@ -275,3 +275,60 @@ func TestCrashUnderLoad(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTornEndAndFinished: an end that was not written keeps the files of messages that may have stood there, not those of messages that are
+// done and were about to go, whether or not their record is still known.
+func TestTornEndAndFinished(t *testing.T) {
+	for _, checkpoint := range []bool{false, true} {
+		w, _, _ := cutSpool(t, false)
+		done := w.newest()
+		s := mustOpen(t, w.o)
+		w.s = s
+		w.report(mail.ChangeDone, 0, done)
+		if checkpoint {
+			if err := s.checkpoint(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		unfinished := w.begin(7000, 1, 0) // on its way in
+		w.put(200, 1)
+		hot, cut := s.hot.id.name(), s.hot.size-100
+		close(s.quit)
+		<-s.idle
+		clone := w.o.FS.(*vfs.Mem).CrashClone(nil)
+		f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
+		if err == nil {
+			err = f.Truncate(cut)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		o := w.o
+		o.FS = clone
+		s = openDamaged(t, o)
+		if st := s.Stats(); st.Torn != 1 || st.Lost+st.Quarantined > 0 {
+			t.Errorf("%+v", st)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		for id, want := range map[mail.QueueID]bool{done: false, unfinished.id: true} {
+			_, err := clone.Stat(filepath.Join("queue", quarantineName, bodyName(id)))
+			_, left := clone.Stat(filepath.Join("queue", bodyName(id)))
+			if (err == nil) != want || left == nil {
+				t.Errorf("checkpoint %v: file of %v in quarantine: %v, want %v; in the queue: %v", checkpoint, id, err, want, left)
+			}
+		}
+	}
+}
+
+// newest returns the youngest large message that waits.
+func (w *world) newest() (newest mail.QueueID) {
+	for id, k := range w.l.msgs {
+		if len(k.body) > 3000 && !k.gone(maybe) {
+			newest = max(newest, id)
+		}
+	}
+	return newest
+}
