@@ -53,14 +53,7 @@ func TestP2Holes(t *testing.T) {
 			if err != nil || len(names) == 0 {
 				t.Fatalf("%q, %v", names, err)
 			}
-			f, err := vfs.OS{}.OpenReadWrite(names[len(names)-1])
-			if err == nil {
-				err = f.Truncate(long)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			f.Close()
+			cutFile(t, vfs.OS{}, names[len(names)-1], long)
 			reads = 0
 			s, err = Open(o)
 			if err != nil {

@@ -46,6 +46,18 @@ func cutSpool(t *testing.T, deferred bool) (w *world, hot string, ends []int64) 
 	return w, hot, ends
 }
 
+func cutFile(t *testing.T, fs vfs.FS, name string, size int64) {
+	t.Helper()
+	f, err := fs.OpenReadWrite(name)
+	if err == nil {
+		err = f.Truncate(size)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+}
+
 func openDamaged(t *testing.T, o Options) *Store {
 	t.Helper()
 	s, err := Open(o)
@@ -71,14 +83,7 @@ func TestP2CutSegment(t *testing.T) {
 		for _, cut := range []int64{end, end + 8, end + 100} {
 			t.Run(fmt.Sprint(cut), func(t *testing.T) {
 				clone := mem.CrashClone(nil)
-				f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
-				if err == nil {
-					err = f.Truncate(cut)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				f.Close()
+				cutFile(t, clone, filepath.Join("queue", hot), cut)
 				o := w.o
 				o.FS = clone
 				s := openDamaged(t, o)
@@ -133,14 +138,7 @@ func (l *ledger) bodyKept(fs vfs.FS, id mail.QueueID, k *known) error {
 func TestP2CutSegmentUnnamed(t *testing.T) {
 	w, hot, ends := cutSpool(t, false)
 	clone := w.o.FS.(*vfs.Mem)
-	f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
-	if err == nil {
-		err = f.Truncate(ends[2] + 100)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
+	cutFile(t, clone, filepath.Join("queue", hot), ends[2]+100)
 	s := openDamaged(t, w.o)
 	if st := s.Stats(); st.Torn != 1 || st.Lost > 0 {
 		t.Errorf("torn %d, lost %d: %q", st.Torn, st.Lost, st.Notes)
@@ -296,14 +294,7 @@ func TestTornEndAndFinished(t *testing.T) {
 		close(s.quit)
 		<-s.idle
 		clone := w.o.FS.(*vfs.Mem).CrashClone(nil)
-		f, err := clone.OpenReadWrite(filepath.Join("queue", hot))
-		if err == nil {
-			err = f.Truncate(cut)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		f.Close()
+		cutFile(t, clone, filepath.Join("queue", hot), cut)
 		o := w.o
 		o.FS = clone
 		s = openDamaged(t, o)
