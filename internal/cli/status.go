@@ -124,7 +124,7 @@ func printPickup(p control.PickupStatus, line func(name, format string, args ...
 func printSpool(s control.SpoolStatus, now time.Time, line func(name, format string, args ...any)) {
 	spares := ""
 	if s.Spares > 0 {
-		spares = fmt.Sprintf(" and %d %s (%s, free a minute after the last mail)", s.Spares, plural(s.Spares, "spare", "spares"), octets(s.SpareOctets))
+		spares = fmt.Sprintf(" and %d %s (%s, free after a minute of little mail)", s.Spares, plural(s.Spares, "spare", "spares"), octets(s.SpareOctets))
 	}
 	line("Spool", "%s in %d %s%s, %d damaged %s in quarantine", octets(s.Octets), s.Segments, plural(s.Segments, "segment", "segments"), spares, s.Quarantined, plural(s.Quarantined, "part", "parts"))
 	if s.Lost > 0 || s.Unread > 0 || s.Torn > 0 {

@@ -41,7 +41,7 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		s.sealCold()
 	}
 	if s.cold == nil {
-		if s.cold, err = s.newSegment(); err != nil {
+		if s.cold, err = s.newSegment(false); err != nil {
 			return 0, err
 		}
 	}

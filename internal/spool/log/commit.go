@@ -218,8 +218,13 @@ func (s *Store) roomyHot() (*segment, error) {
 	if g := s.hot; g != nil && g.size < s.o.SegmentSize {
 		return g, nil
 	}
+	if s.hot != nil {
+		s.mu.Lock()
+		s.usedUp++
+		s.mu.Unlock()
+	}
 	s.sealHot()
-	g, err := s.newSegment()
+	g, err := s.newSegment(true)
 	if err != nil {
 		return nil, err
 	}

@@ -159,6 +159,7 @@ type Store struct {
 	bodyOctets  int64
 	setAsideAs  map[mail.QueueID]string // messages that went into quarantine, and their names there
 	spares      map[string]int64        // segments to be written over, with their octets
+	usedUp      int64                   // segments for new mail that were full
 	// must counts the events after which something holds in memory that no journal surely has, or
 	// something on disk must be covered; mustDone is what it was when the last checkpoint that succeeded
 	// began. While they differ a checkpoint is due, and nothing is removed.
@@ -181,9 +182,9 @@ type Store struct {
 	chkPause time.Duration // between the last two attempts
 	// hotAtLastLook is the size of the segment for new mail a while ago, if it was idle.
 	hotAtLastLook int64
-	// spareCommits is the number of commits since spareSince.
-	spareCommits int64
-	spareSince   time.Time
+	// spareUsed is what usedUp has been since spareSince.
+	spareUsed  int64
+	spareSince time.Time
 
 	imu       sync.Mutex // held by the one who reads or makes indexes
 	indexWait time.Time  // none is written before, after one could not be

@@ -164,6 +164,9 @@ func (s *Store) sealIdle() (again bool) {
 func (s *Store) mostlyDead(g *segment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if g.live == 0 { // of one that was a spare all goes, however little was in use
+		return g.onDisk() > s.o.SegmentSize/16
+	}
 	return g.size > s.o.SegmentSize/16 && g.octets <= g.size/cleanFraction
 }
 

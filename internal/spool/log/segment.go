@@ -55,15 +55,15 @@ func (g *segment) covered() int64 {
 	return g.size
 }
 
-// newSegment makes a segment with the next number; its name is durable.
-func (s *Store) newSegment() (*segment, error) {
+// newSegment makes a segment with the next number, of a spare if there is one and it may; its name is durable.
+func (s *Store) newSegment(spare bool) (*segment, error) {
 	s.mu.Lock()
 	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, key: s.nextSeg, size: headerSize, index: segIndex{listed: true}}
 	s.nextSeg++ // also if it fails: a part of the file may be there
 	// It must be known before the file is: what a checkpoint does not list and is older is removed.
 	s.segs[g.key] = g
 	s.mu.Unlock()
-	f, err := s.segmentFile(g)
+	f, err := s.segmentFile(g, spare)
 	if err != nil {
 		s.mu.Lock()
 		delete(s.segs, g.key)
@@ -84,13 +84,17 @@ func (s *Store) newSegment() (*segment, error) {
 
 // segmentFile makes the file of g, or takes a spare one: what is written over needs no new place on disk, and
 // its sync has no size to record, which makes it twice as fast (see docs/decisions/0002-spool.md).
-func (s *Store) segmentFile(g *segment) (f vfs.File, err error) {
+func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
 	name := s.path(g.id.name())
 	var flags byte
-	if spare, size := s.takeSpare(); spare != "" {
-		flags, g.disk = headerReused, size
-		if err = s.fs.Rename(s.path(spare), name); err != nil {
-			_ = s.fs.Remove(s.path(spare))
+	var from string
+	if spare {
+		from, g.disk = s.takeSpare()
+	}
+	if from != "" {
+		flags = headerReused
+		if err = s.fs.Rename(s.path(from), name); err != nil {
+			_ = s.fs.Remove(s.path(from))
 			return nil, err
 		}
 		f, err = s.fs.OpenReadWrite(name)

@@ -8,7 +8,7 @@ import (
 // maxSpares is the number of segments that are kept to be written over.
 const maxSpares = 2
 
-// spareTime is how long spares are kept when no mail comes in.
+// spareTime is how long spares are kept when no segment is filled.
 const spareTime = time.Minute
 
 // takeSpare returns the name and size of a spare segment, which is no spare any more, or "".
@@ -65,16 +65,17 @@ func (s *Store) dropSpares() error {
 	return err
 }
 
-// tendSpares removes the spares when no mail has come for a while; again says that it is too early.
+// tendSpares removes the spares when no segment was filled for a while: mail that trickles in has no use for them.
+// again says that it is too early.
 func (s *Store) tendSpares() (again bool, err error) {
 	s.mu.Lock()
-	n, commits := len(s.spares), s.stats.Commits
+	n, used := len(s.spares), s.usedUp
 	s.mu.Unlock()
 	if n == 0 {
 		return false, nil
 	}
-	if now := time.Now(); commits != s.spareCommits || s.spareSince.IsZero() {
-		s.spareCommits, s.spareSince = commits, now
+	if now := time.Now(); used != s.spareUsed || s.spareSince.IsZero() {
+		s.spareUsed, s.spareSince = used, now
 	} else if now.Sub(s.spareSince) >= spareTime {
 		return false, s.dropSpares()
 	}
