@@ -83,6 +83,13 @@ func readBlocks(f io.ReaderAt, size int64, salt uint64) *blocks {
 
 var errRead = errors.New("read")
 
+// begins reports whether a block, or a part of one, stands at off.
+func begins(f io.ReaderAt, off int64, salt uint64) bool {
+	var b [8]byte
+	n, _ := f.ReadAt(b[:], off)
+	return n == len(b) && le.Uint64(b[:]) == salt
+}
+
 // fill makes sure that n octets from off on are in buf, if the file has them, and returns those
 // that there are.
 func (r *blocks) fill(off int64, n int) ([]byte, error) {
@@ -189,6 +196,8 @@ type blockFile struct {
 	next uint32 // number of the next block
 	// synced is the size at the last sync that succeeded. For a journal Store.jmu guards it.
 	synced int64
+	// reserved is the size of the file if it was made from the reserve and is longer than what was written.
+	reserved int64
 }
 
 // createBlockFile makes the file with its header; the name is not yet durable.

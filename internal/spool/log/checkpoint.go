@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // blockNote is a kind of block in checkpoints: the last replies.
@@ -143,36 +144,30 @@ func (s *Store) checkpoint() error {
 }
 
 func (s *Store) takeCheckpoint() error {
-	head, num, must, err := s.beginCheckpoint()
+	head, b, err := s.beginCheckpoint()
 	if err != nil {
 		return err
 	}
-	id := fileID{kindCheckpoint, num, newSalt()}
-	w, err := s.createBlockFile(id, tmpSuffix)
+	id := fileID{kindCheckpoint, b.num, newSalt()}
+	w, moved, err := s.checkpointFile(id, head, s.createBlockFile)
+	if vfs.IsNoSpace(err) {
+		if err := s.dropSpares(); err != nil {
+			s.failed(err)
+		}
+		w, moved, err = s.checkpointFile(id, head, s.reserveFile)
+	}
 	if err != nil {
 		return err
 	}
-	moved, err := s.writeCheckpoint(w, head)
-	if err == nil {
-		err = s.syncMarks(num)
-	}
-	if err == nil {
-		err = w.f.Sync()
-	}
-	err = errors.Join(err, w.f.Close())
-	tmp := s.path(id.name() + tmpSuffix)
-	if err == nil {
-		err = s.fs.Rename(tmp, s.path(id.name()))
-	}
-	if err == nil {
+	if err = s.fs.Rename(s.path(id.name()+tmpSuffix), s.path(id.name())); err == nil {
 		err = s.fs.SyncDir(s.o.Dir)
 	}
 	if err != nil {
-		_ = s.fs.Remove(tmp)
+		_ = s.fs.Remove(s.path(id.name() + tmpSuffix))
 		_ = s.fs.Remove(s.path(id.name())) // renamed, but perhaps not for good
 		return err
 	}
-	s.endCheckpoint(w, moved, must)
+	s.endCheckpoint(w, moved, b)
 	return nil
 }
 
@@ -190,8 +185,35 @@ func (s *Store) syncMarks(num uint32) error {
 	return nil
 }
 
-// beginCheckpoint starts journal num and returns what the checkpoint of that number begins with.
-func (s *Store) beginCheckpoint() (head chkHead, num uint32, must uint64, err error) {
+// checkpointFile writes the checkpoint, under its name for the time being, into a file that create makes.
+func (s *Store) checkpointFile(id fileID, head chkHead, create func(fileID, string) (*blockFile, error)) (w *blockFile, moved []movedNote, err error) {
+	w, err = create(id, tmpSuffix)
+	if err != nil {
+		return nil, nil, err
+	}
+	if moved, err = s.writeCheckpoint(w, head); err == nil {
+		err = s.syncMarks(id.num)
+	}
+	if err == nil {
+		err = errors.Join(w.shed(), w.f.Sync())
+	}
+	if err = errors.Join(err, w.f.Close()); err == nil {
+		return w, moved, nil
+	}
+	if w.reserved == 0 || !s.returnReserve(id.name()+tmpSuffix, w.reserved) {
+		_ = s.fs.Remove(s.path(id.name() + tmpSuffix))
+	}
+	return nil, nil, err
+}
+
+// begun is what was so when a checkpoint began.
+type begun struct {
+	num         uint32 // of its journal
+	must, marks uint64
+}
+
+// beginCheckpoint starts a journal and returns what the checkpoint of its number begins with.
+func (s *Store) beginCheckpoint() (head chkHead, b begun, err error) {
 	s.ids.mu.Lock() // ids are reserved in the old journal or the new one, and known here
 	defer s.ids.mu.Unlock()
 	s.jmu.Lock()
@@ -199,7 +221,7 @@ func (s *Store) beginCheckpoint() (head chkHead, num uint32, must uint64, err er
 	j, err := s.openJournal()
 	if err != nil {
 		s.jmu.Unlock()
-		return head, 0, 0, err
+		return head, b, err
 	}
 	s.journal = j
 	s.mu.Lock()
@@ -207,24 +229,28 @@ func (s *Store) beginCheckpoint() (head chkHead, num uint32, must uint64, err er
 	s.dirtySince = time.Time{}
 	head = s.head()
 	s.sinceChk = 0
-	must = s.must
+	b = begun{j.id.num, s.must, s.marks}
 	s.mu.Unlock()
 	s.jmu.Unlock()
 	if old == nil {
-		return head, j.id.num, must, nil
+		return head, b, nil
 	}
 	if dirty {
 		err = old.f.Sync()
+	}
+	if err == nil {
+		err = old.shed()
 	}
 	if err = errors.Join(err, old.f.Close()); err != nil {
 		// Memory had all of it before the checkpoint began: it will do, if it succeeds.
 		s.mu.Lock()
 		s.must++
-		must = s.must
+		s.marks++
+		b.must, b.marks = s.must, s.marks
 		s.mu.Unlock()
 		s.failed(err)
 	}
-	return head, j.id.num, must, nil
+	return head, b, nil
 }
 
 // head returns the head of a checkpoint that begins now. mu is held.
@@ -368,7 +394,7 @@ func (s *Store) writeNotes(w *blockFile, n *notes, buf []byte, list []movedNote)
 }
 
 // endCheckpoint makes the new checkpoint the one that counts.
-func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, must uint64) {
+func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, b begun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stateFiles[w.id] = w.size
@@ -382,7 +408,7 @@ func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, must uint64) {
 			}
 		}
 	}
-	s.mustDone = max(s.mustDone, must)
+	s.mustDone, s.marksDone = max(s.mustDone, b.must), max(s.marksDone, b.marks)
 	s.prevChk, s.lastChk, s.chkSize, s.chkLive = s.lastChk, w.id.num, w.size, s.x.live
 	s.stats.Checkpoints++
 }

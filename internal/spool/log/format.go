@@ -81,12 +81,20 @@ func bodyName(id mail.QueueID) string { return fmt.Sprintf("body-%016x.dat", uin
 // A spare is a segment that is kept to be written over.
 func spareName(salt uint64) string { return fmt.Sprintf("spare-%016x.seg", salt) }
 
-func isSpareName(name string) bool {
-	hex, ok := strings.CutPrefix(name, "spare-")
-	hex, ok2 := strings.CutSuffix(hex, ".seg")
+func isSpareName(name string) bool { return isSalted(name, "spare-", ".seg", spareName) }
+
+// isSalted reports whether make gives that name to a salt.
+func isSalted(name, prefix, suffix string, make func(salt uint64) string) bool {
+	hex, ok := strings.CutPrefix(name, prefix)
+	hex, ok2 := strings.CutSuffix(hex, suffix)
 	v, err := strconv.ParseUint(hex, 16, 64)
-	return ok && ok2 && err == nil && spareName(v) == name
+	return ok && ok2 && err == nil && make(v) == name
 }
+
+// A reserve file becomes a journal or checkpoint when the disk is full.
+func reserveName(salt uint64) string { return fmt.Sprintf("reserve-%016x.log", salt) }
+
+func isReserveName(name string) bool { return isSalted(name, "reserve-", ".log", reserveName) }
 
 func parseBodyName(name string) (mail.QueueID, bool) {
 	hex, ok := strings.CutPrefix(name, "body-")
@@ -116,8 +124,8 @@ const headerSize = 64
 
 var fileMagic = []byte("mailroot")
 
-// headerReused is the flag of a segment that was made from a spare one: behind its last record stand
-// octets of its former life.
+// headerReused is the flag of a segment that was made from a spare one, or of a journal from the reserve: behind its last
+// record or block stand octets of its former life.
 const headerReused = 1
 
 // header is: magic 8, version 2, kind 1, flags 1, num 4, salt 8, zeros, CRC of all before it 4.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // journal is the one that is being written. Store.jmu guards it.
@@ -21,9 +22,18 @@ func (s *Store) openJournal() (*journal, error) {
 	id := fileID{kindJournal, s.nextState, newSalt()}
 	s.mu.Unlock()
 	w, err := s.createBlockFile(id, "")
+	if vfs.IsNoSpace(err) {
+		w, err = s.reserveFile(id, "")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
+	return s.enterJournal(w)
+}
+
+// enterJournal makes the name of a new journal durable, and counts it.
+func (s *Store) enterJournal(w *blockFile) (*journal, error) {
+	id := w.id
 	if err := s.fs.SyncDir(s.o.Dir); err != nil {
 		w.f.Close()
 		_ = s.fs.Remove(s.path(id.name()))
@@ -55,12 +65,41 @@ func (s *Store) dropJournal(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.must++
+	s.marks++
 	s.fault(err)
 }
 
-// writeJournal writes s.jbuf, a begun block, to the journal that there is. jmu is held.
+// continueJournal goes on in the reserve where the journal could not grow: nothing of that is in doubt once it is cut to
+// its blocks and synced. jmu is held.
+func (s *Store) continueJournal() error {
+	old := s.journal
+	if err := errors.Join(old.f.Truncate(old.size), old.f.Sync()); err != nil {
+		return err
+	}
+	old.synced = old.size
+	s.mu.Lock()
+	id := fileID{kindJournal, s.nextState, newSalt()}
+	s.mu.Unlock()
+	w, err := s.reserveFile(id, "")
+	if err != nil {
+		return err
+	}
+	j, err := s.enterJournal(w)
+	if err != nil {
+		return err
+	}
+	old.f.Close()
+	s.journal = j
+	return j.write(s.jbuf, blockChanges)
+}
+
+// writeJournal writes s.jbuf, a begun block, to the journal that there is, or to one from the reserve. jmu is held.
 func (s *Store) writeJournal() error {
-	if err := s.journal.write(s.jbuf, blockChanges); err != nil {
+	err := s.journal.write(s.jbuf, blockChanges)
+	if vfs.IsNoSpace(err) {
+		err = s.continueJournal()
+	}
+	if err != nil {
 		err = fmt.Errorf("journal: %w", err)
 		s.dropJournal(err)
 		return err
@@ -166,19 +205,22 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 	}
 	var pos func(i int) replyPos
 	if err = openErr; err == nil {
-		num, start := s.journal.id.num, s.journal.size
+		err = s.writeJournal()
+	}
+	if err == nil {
+		num, start := s.journal.id.num, s.journal.size-int64(len(s.jbuf))
 		pos = func(i int) replyPos {
 			if notes == nil || notes[i] == 0 {
 				return 0
 			}
 			return replyAt(kindJournal, num, start+int64(notes[i]))
 		}
-		err = s.writeJournal()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
 		s.must++
+		s.marks++
 		s.fault(err)
 	}
 	for i := range changes[:n] {
@@ -243,7 +285,7 @@ func (s *Store) syncJournal(always bool) error {
 	err := j.f.Sync()
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if err == nil {
+	if err == nil || j.synced >= size && s.journal != j { // the reserve goes on for one that was synced
 		j.synced = max(j.synced, size)
 		return nil
 	}
@@ -252,4 +294,22 @@ func (s *Store) syncJournal(always bool) error {
 		s.dropJournal(err)
 	}
 	return err
+}
+
+// marksDurable makes the marks durable that the opening has read, where it can be sure to have all: then what they have
+// finished may be removed without a checkpoint, for which a full disk may have no room.
+func (r *recovery) marksDurable() bool {
+	if r.damaged || r.stats.Unread > 0 || len(r.foreign) > 0 || len(r.head.later) > 0 {
+		return false
+	}
+	for _, id := range r.l.journals {
+		if id.num < r.chk {
+			continue
+		}
+		f, err := r.fs.OpenReadWrite(r.path(id.name()))
+		if err != nil || errors.Join(f.Sync(), f.Close()) != nil {
+			return false
+		}
+	}
+	return r.fs.SyncDir(r.o.Dir) == nil
 }

@@ -4,7 +4,7 @@
 // # Files
 //
 // In the queue folder: segments (seg-*.seg) with their indexes (seg-*.idx), one file for each large message (body-*), journals (state-*.log), checkpoints
-// (state-*.chk), lock, format, quarantine/. The state table of messages and files, and what
+// (state-*.chk), room for these on a full disk (reserve-*.log), lock, format, quarantine/. The state table of messages and files, and what
 // opening does for each state, is docs/decisions/0002-spool.md; in short:
 //
 //	a message is       when                                              after a crash
@@ -23,6 +23,7 @@
 //	body file          its message is done (marks synced)
 //	journal            two younger checkpoints are durable
 //	checkpoint         two younger ones are durable
+//	reserve            never: it becomes a journal or checkpoint
 //
 // # Order
 //
@@ -89,8 +90,9 @@ type Options struct {
 	// the spool: its number of recipients too. It may call the store.
 	Aside func(id mail.QueueID, recipients int)
 
-	indexFew  int // a closed segment with fewer messages gets no index; 0: 64
-	indexTail int // how many messages of a segment may stay without a description; 0: 2,048
+	indexFew  int   // a closed segment with fewer messages gets no index; 0: 64
+	indexTail int   // how many messages of a segment may stay without a description; 0: 2,048
+	reserve   int64 // octets of each file of the reserve; 0: a 64th of a segment
 }
 
 func (o Options) withDefaults() Options {
@@ -103,6 +105,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.SyncInterval, time.Second)
 	setDefault(&o.CheckpointSize, 16<<20)
 	setDefault(&o.MaxOpenFiles, 256)
+	setDefault(&o.reserve, o.SegmentSize/64)
 	setDefault(&o.indexFew, 64)
 	setDefault(&o.indexTail, 2048)
 	return o
@@ -157,12 +160,16 @@ type Store struct {
 	trashBodies []bodyFile // the same for body files
 	bodyPins    map[mail.QueueID]int
 	bodyOctets  int64
+	usedUp      int64                   // segments for new mail that were full
 	setAsideAs  map[mail.QueueID]string // messages that went into quarantine, and their names there
 	spares      map[string]int64        // segments to be written over, with their octets
-	usedUp      int64                   // segments for new mail that were full
+	reserves    map[string]int64        // files for a full disk, with their octets
+	// marks counts the events after which a mark in memory stands in no journal that was synced or is going to be;
+	// marksDone is what it was when the last checkpoint that succeeded began. While they differ nothing is removed.
+	marks, marksDone uint64
 	// must counts the events after which something holds in memory that no journal surely has, or
 	// something on disk must be covered; mustDone is what it was when the last checkpoint that succeeded
-	// began. While they differ a checkpoint is due, and nothing is removed.
+	// began. While they differ a checkpoint is due.
 	must, mustDone uint64
 	dirtySince     time.Time        // the oldest change that is not synced; zero: none
 	sinceChk       int64            // octets written to segments since the last checkpoint
@@ -183,8 +190,9 @@ type Store struct {
 	// hotAtLastLook is the size of the segment for new mail a while ago, if it was idle.
 	hotAtLastLook int64
 	// spareUsed is what usedUp has been since spareSince.
-	spareUsed  int64
-	spareSince time.Time
+	spareUsed    int64
+	spareSince   time.Time
+	reserveRetry time.Time // no reserve is made before, after one could not be
 
 	imu       sync.Mutex // held by the one who reads or makes indexes
 	indexWait time.Time  // none is written before, after one could not be
@@ -223,6 +231,9 @@ func (s *Store) Stats() spool.Stats {
 		st.SpareSize += n
 	}
 	st.Octets += st.SpareSize
+	for _, n := range s.reserves {
+		st.Octets += n
+	}
 	for _, n := range s.stateFiles {
 		st.Octets += n
 	}

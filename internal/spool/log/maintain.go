@@ -50,8 +50,9 @@ func (s *Store) tend() (again bool, err error) {
 	moved, merr := s.clean()
 	idle := s.sealIdle()
 	spare, serr := s.tendSpares()
+	reserve, verr := s.tendReserve()
 	indexes := s.tendIndexes()
-	return again || later || moved || idle || spare || indexes, errors.Join(err, rerr, merr, serr)
+	return again || later || moved || idle || spare || reserve || indexes, errors.Join(err, rerr, merr, serr, verr)
 }
 
 // announce writes into the journal that segments are about to go, so that they are not missed.
@@ -83,7 +84,7 @@ func (s *Store) removeTrash(segs []*segment, bodies []bodyFile, durable bool) (a
 	var goSegs []*segment
 	var goBodies []bodyFile
 	s.mu.Lock()
-	safe := durable && s.must == s.mustDone
+	safe := durable && s.marks == s.marksDone
 	for _, g := range segs {
 		if !safe || g.pins > 0 {
 			s.trash = append(s.trash, g)

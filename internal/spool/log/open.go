@@ -56,7 +56,7 @@ func Open(o Options) (*Store, error) {
 func newStore(o Options) *Store {
 	s := &Store{
 		o: o, fs: o.FS,
-		segs: map[uint32]*segment{}, unread: map[fileID]bool{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{},
+		segs: map[uint32]*segment{}, unread: map[fileID]bool{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{}, reserves: map[string]int64{},
 		nextSeg: 1, nextState: 1,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
 	}
@@ -156,8 +156,14 @@ func (s *Store) Close() error {
 	}
 	s.jmu.Unlock()
 	s.closeFiles()
+	if s.marks != s.marksDone {
+		err = errors.Join(err, errUnrecorded)
+	}
 	return errors.Join(err, s.lock.Close())
 }
+
+// errUnrecorded is told at the end of a store of which neither a journal nor a checkpoint holds all that memory did.
+var errUnrecorded = errors.New("what became of some recipients could not be written down: the next start does not know, and sends to them again what was delivered")
 
 // finish takes a last checkpoint, so that the next opening has nothing to do, and removes what may go.
 func (s *Store) finish() error {
@@ -223,6 +229,10 @@ func (s *Store) list() (l listing, err error) {
 		}
 		if isSpareName(name) {
 			s.spares[name] = info.Size
+			continue
+		}
+		if isReserveName(name) {
+			s.keepReserve(name, info.Size)
 			continue
 		}
 		id, ok := parseName(name)

@@ -209,6 +209,10 @@ func (s *Store) reportGone(m *message) error {
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
 	if err := s.ensureJournal(); err != nil {
+		s.mu.Lock()
+		s.must++
+		s.marks++
+		s.mu.Unlock()
 		return err
 	}
 	s.jbuf = beginBlock(s.jbuf[:0])

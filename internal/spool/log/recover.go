@@ -62,7 +62,10 @@ func (s *Store) recover() error {
 	for _, id := range slices.Concat(r.l.journals, r.l.chks) {
 		s.nextState = max(s.nextState, id.num+1)
 	}
-	s.must++ // marks that were read may not be durable, torn ends must be covered
+	s.must++ // torn ends must be covered
+	if !r.marksDurable() {
+		s.marks++
+	}
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
 	if err := s.ensureJournal(); err != nil {
@@ -191,7 +194,7 @@ func (r *recovery) replay() {
 
 // replayJournal does what a journal says; of one that only may tell more, what only allows.
 func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
-	f, size, _, err := r.openFile(id)
+	f, size, reused, err := r.openFile(id)
 	if err != nil {
 		return err
 	}
@@ -218,6 +221,9 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 		return nil
 	}
 	for _, g := range in.gaps {
+		if reused && g.tail && !begins(f, g.off, id.salt) {
+			continue // the file's former life
+		}
 		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.name(), g.length, g.off)
 		r.note(reason)
 		if !g.whole && (g.tail || g.off >= in.durable) { // it was not synced when the power failed

@@ -1,0 +1,130 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// reserveFiles is how many files stand by for a full disk: one for the journal, which tells what may be removed, and
+// two for the end of the process: a journal and its checkpoint.
+const reserveFiles = 3
+
+// reservePause is how long no reserve is made after it could not be.
+const reservePause = time.Minute
+
+// reserveFile makes a block file of one that stands by, whose place on disk is written over: nobody else can take it.
+func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
+	from, size := s.takeReserve()
+	if from == "" {
+		return nil, fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
+	}
+	name := s.path(id.name() + suffix)
+	if err := s.fs.Rename(s.path(from), name); err != nil {
+		_ = s.fs.Remove(s.path(from))
+		return nil, err
+	}
+	f, err := s.fs.OpenReadWrite(name)
+	if err != nil {
+		_ = s.fs.Remove(name)
+		return nil, err
+	}
+	if _, err := f.WriteAt(id.header(headerReused), 0); err != nil {
+		f.Close()
+		_ = s.fs.Remove(name)
+		return nil, err
+	}
+	return &blockFile{id: id, f: f, size: headerSize, reserved: size}, nil
+}
+
+func (s *Store) takeReserve() (name string, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, size = range s.reserves {
+		delete(s.reserves, name)
+		return name, size
+	}
+	return "", 0
+}
+
+// keepReserve takes a file of the reserve that the opening has found, unless its making was cut off.
+func (s *Store) keepReserve(name string, size int64) {
+	if size >= s.o.reserve && len(s.reserves) < reserveFiles {
+		s.reserves[name] = size
+		return
+	}
+	if err := s.removeFile(name); err != nil {
+		s.fault(err)
+	}
+}
+
+// shed gives back what w, made from the reserve, does not fill. What it holds is synced.
+func (w *blockFile) shed() error {
+	if w.reserved <= w.size {
+		return nil
+	}
+	w.reserved = 0
+	return w.f.Truncate(w.size)
+}
+
+// returnReserve makes a file that was not needed a part of the reserve again.
+func (s *Store) returnReserve(from string, size int64) bool {
+	name := reserveName(newSalt())
+	if s.fs.Rename(s.path(from), s.path(name)) != nil {
+		return false
+	}
+	s.mu.Lock()
+	s.reserves[name] = size
+	s.mu.Unlock()
+	return true
+}
+
+// tendReserve makes a file of the reserve if one is missing and there is room; again says that more are missing.
+func (s *Store) tendReserve() (again bool, err error) {
+	s.mu.Lock()
+	n := len(s.reserves)
+	s.mu.Unlock()
+	if n >= reserveFiles {
+		return false, nil
+	}
+	if time.Now().Before(s.reserveRetry) {
+		return true, nil
+	}
+	// Twice what it takes, so that the last octets are left to what is written meanwhile.
+	if free, err := s.fs.Space(s.o.Dir); err == nil && (free.Bytes < 2*uint64(s.o.reserve) || free.Inodes < 2) {
+		return true, nil
+	}
+	name := reserveName(newSalt())
+	if err := s.makeReserve(s.path(name)); err != nil {
+		s.reserveRetry = time.Now().Add(reservePause)
+		if vfs.IsNoSpace(err) {
+			return true, nil
+		}
+		return true, fmt.Errorf("reserve: %w", err)
+	}
+	s.mu.Lock()
+	s.reserves[name] = s.o.reserve
+	s.mu.Unlock()
+	return n+1 < reserveFiles, nil
+}
+
+// makeReserve makes a file whose octets have a place on disk. A power cut may take its name: the next opening makes another.
+func (s *Store) makeReserve(name string) error {
+	f, err := s.fs.Create(name)
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, min(s.o.reserve, 64<<10))
+	for off := int64(0); off < s.o.reserve && err == nil; off += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), s.o.reserve-off)], off)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = s.fs.Remove(name)
+	}
+	return err
+}
