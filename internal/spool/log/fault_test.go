@@ -58,7 +58,9 @@ func operations(t *testing.T) (list []operation) {
 		list = append(list, operation{op, n})
 		return nil
 	}}
-	newWorld(t, vfs.Inject(vfs.NewMem(), f.fail, nil)).script()
+	w := newWorld(t, vfs.Inject(vfs.NewMem(), f.fail, nil))
+	w.o.reserve = 2 << 10
+	w.script()
 	return list
 }
 
@@ -157,6 +159,7 @@ func faultRun(t *testing.T, f *faults) (err error) {
 		}
 	}))
 	w.faulty = true
+	w.o.reserve = 2 << 10 // as much as the journals of the script need
 	w.script()
 	f.heal()
 	if err != nil {

@@ -22,21 +22,31 @@ func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
 		return nil, fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
 	}
 	name := s.path(id.name() + suffix)
-	if err := s.fs.Rename(s.path(from), name); err != nil {
-		_ = s.fs.Remove(s.path(from))
-		return nil, err
-	}
-	f, err := s.fs.OpenReadWrite(name)
+	f, err := s.renameReserve(s.path(from), name, id.header(headerReused))
 	if err != nil {
-		_ = s.fs.Remove(name)
-		return nil, err
-	}
-	if _, err := f.WriteAt(id.header(headerReused), 0); err != nil {
-		f.Close()
+		_ = s.fs.Remove(s.path(from))
 		_ = s.fs.Remove(name)
 		return nil, err
 	}
 	return &blockFile{id: id, f: f, size: headerSize, reserved: size}, nil
+}
+
+// renameReserve gives a reserve file its header, and then its new name: after a power cut the name never stands without.
+func (s *Store) renameReserve(from, name string, header []byte) (vfs.File, error) {
+	f, err := s.fs.OpenReadWrite(from)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = f.WriteAt(header, 0); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if err := s.fs.Rename(from, name); err != nil {
+		return nil, err
+	}
+	return s.fs.OpenReadWrite(name)
 }
 
 func (s *Store) takeReserve() (name string, size int64) {

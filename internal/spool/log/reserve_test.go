@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -85,6 +86,9 @@ func TestF28NothingAgainFromAFullDisk(t *testing.T) {
 			s, err := Open(o) // on the full disk
 			if err != nil {
 				t.Fatal(what, err)
+			}
+			if notes := fmt.Sprint(s.Stats().Notes); strings.Contains(notes, "header is damaged") {
+				t.Fatalf("%s, seed %d: %s", what, seed, notes)
 			}
 			if err := d.w.l.compare(s, killed); err != nil {
 				t.Fatalf("%s, seed %d: %v", what, seed, err)
