@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mailroot/mailroot/test/harness"
 )
@@ -91,4 +92,54 @@ func TestSmallDisk(t *testing.T) {
 			w.server.Stop()
 		})
 	}
+}
+
+// TestRestartOnAFullDisk: on a disk that others fill to the last octet, mail that waited is delivered, leaves the disk, and is not delivered again by
+// restarts while the disk is full; the room that it leaves is filled each time (bad input F28).
+func TestRestartOnAFullDisk(t *testing.T) {
+	w := newWorld(t, harness.Options{Server: "queue {\n min_free_space = \"off\"\n}"})
+	disk := filepath.Join(w.server.Dir, "default")
+	w.server.Wrap = harness.SmallDisk(t, disk, 200<<20, diskFiles)
+	w.server.Start()
+	reserve := filepath.Join(w.server.Seen(disk), "Queue", "reserve-*")
+	harness.Eventually(t, harness.Patience, "the queue has its reserve", func() bool { list, _ := filepath.Glob(reserve); return len(list) == 3 })
+	w.server.CLI("queue", "freeze", "--all", "--for", "15s")
+	w.load(true)
+	w.flows("mail is taken", 300)
+	w.quiet()
+	queued := w.server.Status().VirtualServers[0].Spool.Octets
+	full := 0
+	fillUp := func() {
+		full++
+		dir := w.server.Seen(disk) + "/full" + strconv.Itoa(full)
+		fill(t, dir, 1<<20, 1000)
+		fill(t, dir+"b", 4096, 1<<20)
+	}
+	fillUp()
+	if n, _ := w.g.Missing(false); n < 200 {
+		t.Fatalf("%d letters only wait on the full disk", n)
+	}
+	harness.Eventually(t, 2*harness.Patience, "what waited is delivered", func() bool { n, _ := w.g.Missing(false); return n == 0 })
+	harness.Eventually(t, harness.Patience, "what was delivered leaves the disk", func() bool {
+		return w.server.Status().VirtualServers[0].Spool.Octets < queued/4
+	})
+	for range 3 {
+		fillUp()
+		w.server.Stop()
+		w.server.Start()
+		w.server.Status()
+		harness.Within(2*time.Second, func() bool { return w.g.Report().Duplicates > 0 })
+	}
+	if r := w.g.Report(); r.Duplicates > 0 {
+		t.Errorf("%d of %d letters were delivered again: %q", r.Duplicates, r.Acked, r.Repeated)
+	}
+	w.verdict()
+	if err := os.RemoveAll(w.server.Seen(disk) + "/full1"); err != nil {
+		t.Fatal(err)
+	}
+	w.load(true)
+	w.flows("mail flows again", 20)
+	w.quiet()
+	w.verdict()
+	w.server.Stop()
 }

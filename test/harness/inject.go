@@ -77,7 +77,7 @@ func (f *Fault) Hits() int {
 }
 
 // SmallDisk is the command (Server.Wrap) that gives a server a file system of its own at dir, in a namespace for mounts of
-// its own: octets and files are what it holds. Without root the test is skipped.
+// its own: octets and files are what it holds. It stays over restarts, until the test ends. Without root the test is skipped.
 func SmallDisk(tb testing.TB, dir string, octets int64, files int) []string {
 	tb.Helper()
 	needRoot(tb, "a small file system")
@@ -86,8 +86,17 @@ func SmallDisk(tb testing.TB, dir string, octets int64, files int) []string {
 		lack(tb, "a small file system", "no namespaces of our own are allowed here: "+strings.TrimSpace(out))
 	}
 	options := "size=" + strconv.FormatInt(octets, 10) + ",nr_inodes=" + strconv.Itoa(files) + ",mode=755"
-	return []string{unshare, "--mount", "--propagation", "private", "sh", "-ec",
-		`mkdir -p "$0"; mount -t tmpfs -o "$1" small "$0"; shift; exec "$@"`, dir, options}
+	enter := Tool(tb, "util-linux", "nsenter")
+	said := filepath.Join(tb.TempDir(), "disk.log")
+	keeper := spawn(tb, said, nil, unshare, "--mount", "--propagation", "private", "sh", "-ec",
+		`mkdir -p "$0"; mount -t tmpfs -o "$1" small "$0"; echo mounted; exec sleep infinity`, dir, options)
+	if !Within(Patience, func() bool {
+		b, _ := os.ReadFile(said)
+		return strings.Contains(string(b), "mounted") || keeper.Ended()
+	}) || keeper.Ended() {
+		tb.Fatalf("there is no small file system: %s", tail(said, 1000))
+	}
+	return []string{enter, "--mount=/proc/" + strconv.Itoa(keeper.PID()) + "/ns/mnt"}
 }
 
 // Seen returns the name under which a file of the server's own namespace can be reached from here.

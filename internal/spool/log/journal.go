@@ -97,7 +97,9 @@ func (s *Store) continueJournal() error {
 func (s *Store) writeJournal() error {
 	err := s.journal.write(s.jbuf, blockChanges)
 	if vfs.IsNoSpace(err) {
-		err = s.continueJournal()
+		if err = s.continueJournal(); errors.Is(err, errNoReserve) { // what the journal has is as good as before
+			return fmt.Errorf("journal: %w", err)
+		}
 	}
 	if err != nil {
 		err = fmt.Errorf("journal: %w", err)

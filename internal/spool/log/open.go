@@ -156,10 +156,17 @@ func (s *Store) Close() error {
 	}
 	s.jmu.Unlock()
 	s.closeFiles()
-	if s.marks != s.marksDone {
+	if !s.recorded() {
 		err = errors.Join(err, errUnrecorded)
 	}
 	return errors.Join(err, s.lock.Close())
+}
+
+// recorded reports whether all marks in memory stand in journals or a checkpoint.
+func (s *Store) recorded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.marks == s.marksDone
 }
 
 // errUnrecorded is told at the end of a store of which neither a journal nor a checkpoint holds all that memory did.
@@ -173,6 +180,9 @@ func (s *Store) finish() error {
 	segs, bodies, _ := s.takeTrash()
 	err := s.checkpoint()
 	_, rerr := s.removeTrash(segs, bodies, err == nil)
+	if vfs.IsNoSpace(err) && s.syncJournal(true) == nil && s.recorded() {
+		err = nil // the journals say the same
+	}
 	return errors.Join(err, rerr)
 }
 

@@ -208,16 +208,19 @@ func (s *Store) forget(id mail.QueueID) {
 func (s *Store) reportGone(m *message) error {
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if err := s.ensureJournal(); err != nil {
+	err := s.ensureJournal()
+	if err == nil {
+		s.jbuf = beginBlock(s.jbuf[:0])
+		for i := range int(m.n) {
+			s.jbuf, _ = appendChange(s.jbuf, &mail.Change{ID: m.id, Rcpt: i, Kind: mail.ChangeDone})
+		}
+		err = s.writeJournal()
+	}
+	if err != nil {
 		s.mu.Lock()
 		s.must++
 		s.marks++
 		s.mu.Unlock()
-		return err
 	}
-	s.jbuf = beginBlock(s.jbuf[:0])
-	for i := range int(m.n) {
-		s.jbuf, _ = appendChange(s.jbuf, &mail.Change{ID: m.id, Rcpt: i, Kind: mail.ChangeDone})
-	}
-	return s.writeJournal()
+	return err
 }

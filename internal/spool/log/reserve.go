@@ -15,11 +15,13 @@ const reserveFiles = 3
 // reservePause is how long no reserve is made after it could not be.
 const reservePause = time.Minute
 
+var errNoReserve = fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
+
 // reserveFile makes a block file of one that stands by, whose place on disk is written over: nobody else can take it.
 func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
 	from, size := s.takeReserve()
 	if from == "" {
-		return nil, fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
+		return nil, errNoReserve
 	}
 	name := s.path(id.name() + suffix)
 	f, err := s.renameReserve(s.path(from), name, id.header(headerReused))
@@ -91,33 +93,34 @@ func (s *Store) returnReserve(from string, size int64) bool {
 	return true
 }
 
-// tendReserve makes a file of the reserve if one is missing and there is room; again says that more are missing.
+// tendReserve makes what is missing of the reserve, if there is room; again says that there was none.
 func (s *Store) tendReserve() (again bool, err error) {
-	s.mu.Lock()
-	n := len(s.reserves)
-	s.mu.Unlock()
-	if n >= reserveFiles {
-		return false, nil
-	}
-	if time.Now().Before(s.reserveRetry) {
-		return true, nil
-	}
-	// Twice what it takes, so that the last octets are left to what is written meanwhile.
-	if free, err := s.fs.Space(s.o.Dir); err == nil && (free.Bytes < 2*uint64(s.o.reserve) || free.Inodes < 2) {
-		return true, nil
-	}
-	name := reserveName(newSalt())
-	if err := s.makeReserve(s.path(name)); err != nil {
-		s.reserveRetry = time.Now().Add(reservePause)
-		if vfs.IsNoSpace(err) {
+	for {
+		s.mu.Lock()
+		n := len(s.reserves)
+		s.mu.Unlock()
+		if n >= reserveFiles {
+			return false, nil
+		}
+		if time.Now().Before(s.reserveRetry) {
 			return true, nil
 		}
-		return true, fmt.Errorf("reserve: %w", err)
+		// Twice what it takes, so that the last octets are left to what is written meanwhile.
+		if free, err := s.fs.Space(s.o.Dir); err == nil && (free.Bytes < 2*uint64(s.o.reserve) || free.Inodes < 2) {
+			return true, nil
+		}
+		name := reserveName(newSalt())
+		if err := s.makeReserve(s.path(name)); err != nil {
+			s.reserveRetry = time.Now().Add(reservePause)
+			if vfs.IsNoSpace(err) {
+				return true, nil
+			}
+			return true, fmt.Errorf("reserve: %w", err)
+		}
+		s.mu.Lock()
+		s.reserves[name] = s.o.reserve
+		s.mu.Unlock()
 	}
-	s.mu.Lock()
-	s.reserves[name] = s.o.reserve
-	s.mu.Unlock()
-	return n+1 < reserveFiles, nil
 }
 
 // makeReserve makes a file whose octets have a place on disk. A power cut may take its name: the next opening makes another.
