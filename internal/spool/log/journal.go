@@ -98,7 +98,9 @@ func (s *Store) writeJournal() error {
 	err := s.journal.write(s.jbuf, blockChanges)
 	if vfs.IsNoSpace(err) {
 		if err = s.continueJournal(); errors.Is(err, errNoReserve) { // what the journal has is as good as before
-			return fmt.Errorf("journal: %w", err)
+			err = fmt.Errorf("journal: %w", err)
+			s.failed(err)
+			return err
 		}
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ var errNoReserve = fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
 
 // reserveFile makes a block file of one that stands by, whose place on disk is written over: nobody else can take it.
 func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
-	from, size := s.takeReserve()
+	from, size := s.takeOne(s.reserves)
 	if from == "" {
 		return nil, errNoReserve
 	}
@@ -49,16 +49,6 @@ func (s *Store) renameReserve(from, name string, header []byte) (vfs.File, error
 		return nil, err
 	}
 	return s.fs.OpenReadWrite(name)
-}
-
-func (s *Store) takeReserve() (name string, size int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, size = range s.reserves {
-		delete(s.reserves, name)
-		return name, size
-	}
-	return "", 0
 }
 
 // keepReserve takes a file of the reserve that the opening has found, unless its making was cut off.

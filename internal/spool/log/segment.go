@@ -89,7 +89,7 @@ func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
 	var flags byte
 	var from string
 	if spare {
-		from, g.disk = s.takeSpare()
+		from, g.disk = s.takeOne(s.spares)
 	}
 	if from != "" {
 		flags = headerReused

@@ -11,12 +11,12 @@ const maxSpares = 2
 // spareTime is how long spares are kept when no segment is filled.
 const spareTime = time.Minute
 
-// takeSpare returns the name and size of a spare segment, which is no spare any more, or "".
-func (s *Store) takeSpare() (name string, size int64) {
+// takeOne returns the name and size of one of the spares, or of the reserve, which belongs to it no more, or "".
+func (s *Store) takeOne(of map[string]int64) (name string, size int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, size = range s.spares {
-		delete(s.spares, name)
+	for name, size = range of {
+		delete(of, name)
 		return name, size
 	}
 	return "", 0
