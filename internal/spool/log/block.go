@@ -83,11 +83,17 @@ func readBlocks(f io.ReaderAt, size int64, salt uint64) *blocks {
 
 var errRead = errors.New("read")
 
-// begins reports whether a block, or a part of one, stands at off.
-func begins(f io.ReaderAt, off int64, salt uint64) bool {
+// begins reports whether a block of a file was begun at off, even if the salt that it begins with is damaged.
+func begins(f io.ReaderAt, size, off int64, salt uint64) bool {
 	var b [8]byte
-	n, _ := f.ReadAt(b[:], off)
-	return n == len(b) && le.Uint64(b[:]) == salt
+	_, _ = f.ReadAt(b[:], off)
+	found := le.Uint64(b[:])
+	if found == salt {
+		return true
+	}
+	r := blocks{f: f, size: size, salt: found, base: off}
+	other, _ := r.whole(off)
+	return other.payload != nil
 }
 
 // fill makes sure that n octets from off on are in buf, if the file has them, and returns those

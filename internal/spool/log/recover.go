@@ -221,7 +221,7 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 		return nil
 	}
 	for _, g := range in.gaps {
-		if reused && g.tail && !begins(f, g.off, id.salt) {
+		if reused && g.tail && !begins(f, size, g.off, id.salt) {
 			continue // the file's former life
 		}
 		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.name(), g.length, g.off)

@@ -62,7 +62,7 @@ func (s *Store) keepReserve(name string, size int64) {
 	}
 }
 
-// shed gives back what w, made from the reserve, does not fill. What it holds is synced.
+// shed gives back what w, made from the reserve, does not fill. Nothing more is written to it.
 func (w *blockFile) shed() error {
 	if w.reserved <= w.size {
 		return nil

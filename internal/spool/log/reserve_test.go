@@ -210,3 +210,39 @@ func TestF28StopTellsWhatIsNotRecorded(t *testing.T) {
 		t.Errorf("the end when there was room again: %v", err)
 	}
 }
+
+// TestP2DamagedJournalFromTheReserve: what stands behind the blocks of a journal that was made from the reserve is not told, and a block that is
+// damaged, its salt too, is.
+func TestP2DamagedJournalFromTheReserve(t *testing.T) {
+	d := &fullDisk{Mem: vfs.NewMem()}
+	w := d.delivered(t)
+	defer w.s.Close()
+	j := w.s.journal
+	if j.reserved == 0 || j.size >= j.reserved {
+		t.Fatalf("the journal is not from the reserve: %d octets of %d", j.size, j.reserved)
+	}
+	last := int64(headerSize) // where the last block begins
+	in := readBlocks(j.f, j.size, j.id.salt)
+	for b, err := in.next(); err == nil; b, err = in.next() {
+		last = b.off - blockHeader
+	}
+	for _, at := range []int64{-1, last, last + 3, last + 9, last + 21, j.size - 1} {
+		o := w.o
+		clone := d.CrashClone(nil)
+		clone.SetFree(vfs.Space{Bytes: 1 << 40, Inodes: 1000})
+		o.FS = clone
+		if at >= 0 {
+			flip(t, clone, "queue/"+j.id.name(), at)
+		}
+		s, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := s.Stats(); (st.Torn > 0) != (at >= 0) || (len(st.Notes) > 0) != (at >= 0) {
+			t.Errorf("octet %d: %d torn, %q", at, st.Torn, st.Notes)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
