@@ -331,7 +331,7 @@ func (r *recovery) present(m *message) bool {
 	g := r.segs[m.seg]
 	if g == nil {
 		r.damaged = true
-		r.missing[fmt.Sprintf("segment %d is missing", m.seg)]++
+		r.missing[missingSegment(m.seg)]++
 		return false
 	}
 	if end := int64(m.off) + int64(m.length); end > g.size {

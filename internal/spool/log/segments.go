@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -234,13 +235,34 @@ func (r *recovery) missMade() {
 	for _, id := range r.l.segs {
 		there[segmentFact(id)], there[uint64(id.num)] = true, true
 	}
+	moved := r.missingElsewhere()
 	for fact := range r.made {
-		text := fmt.Sprintf("segment %d is missing", uint32(fact))
-		if !there[fact] && r.missing[text] == 0 {
-			r.damaged = true
+		text := missingSegment(uint32(fact))
+		if there[fact] || r.missing[text] > 0 {
+			continue
+		}
+		r.damaged = true
+		if !moved { // else that is what it held, and is counted
 			r.stats.Lost++
 			r.nameless++
-			r.note(text + ": what it held is lost")
 		}
+		r.note(text + ": what it held is lost")
 	}
 }
+
+// missingElsewhere reports whether messages are missing from a segment that need not be there: they were moved to another one.
+func (r *recovery) missingElsewhere() bool {
+	made := map[string]bool{}
+	for fact := range r.made {
+		made[missingSegment(uint32(fact))] = true
+	}
+	for text := range r.missing {
+		if strings.HasPrefix(text, "segment ") && !made[text] {
+			return true
+		}
+	}
+	return false
+}
+
+// missingSegment is the key of recovery.missing for a segment.
+func missingSegment(num uint32) string { return fmt.Sprintf("segment %d is missing", num) }
