@@ -216,7 +216,7 @@ func drainAll(t *testing.T, tab *table, s *harness.Server, port int, queueDir st
 	left := int64(0)
 	harness.Within(3*time.Minute, func() bool {
 		left = disk(queueDir) - empty
-		return s.Empty() && left <= 64<<20
+		return s.Empty() && left <= 64e6
 	})
 	tab.row("disk, MB: full, after the drain above what it was empty", fmt.Sprintf("%.0f, %.0f", float64(full)/1e6, float64(left)/1e6))
 	atMost(t, "a million drained: disk above empty, MB", float64(left)/1e6, 64)
