@@ -164,7 +164,7 @@ func (c *importCommand) differs(e *env, old, new []byte) ([]config.Change, error
 	if !e.json {
 		switch {
 		case before == nil:
-			fmt.Fprintf(e.Err, "%s is in error, so that it cannot be compared.\n", c.Out)
+			fmt.Fprintf(e.Err, "%s is in error, so that it cannot be compared: mailroot --config %s config check says where.\n", c.Out, c.Out)
 		case len(changes) == 0:
 			fmt.Fprintf(e.Err, "%s differs in its comments and order only.\n", c.Out)
 		default:

@@ -12,10 +12,51 @@ import (
 
 func (c *converter) access() {
 	b := c.vs.block("access", "")
-	closed := slices.DeleteFunc([]string{c.authentication(b), c.certificate(b)}, func(why string) bool { return why == "" })
+	closed := slices.DeleteFunc([]string{c.authentication(b), c.certificate(b), c.belowServer()}, func(why string) bool { return why == "" })
 	c.connectionControl(b, strings.Join(closed, "; "))
 	c.relay(b)
 	c.operators(b)
+}
+
+// belowServer says that a key below the server, other than one of its list of domains, restricts who is let in. The old service asked that of
+// servers, as far as is known, so that nobody knows what it did.
+func (c *converter) belowServer() (closed string) {
+	for _, k := range c.tree.below(c.path) {
+		if k.Path == c.path || strings.EqualFold(k.Path, c.path+"/Domain") || domainOf(k) != "" {
+			continue
+		}
+		for _, p := range k.Props {
+			if row := c.tree.names.find(p.Name, p.ID); row != nil && restricts(row, p) {
+				c.report.alarm("%s stands at %s, where the old service asked nobody of it, as far as is known: in case it did, nobody may connect to the virtual server, as access.connection_control says", row.Name, k.Path)
+				closed = row.Name + " stands at " + k.Path
+			}
+		}
+	}
+	return closed
+}
+
+// restricts reports whether a property may keep anybody out. Set-up writes some that do not.
+func restricts(row *Property, p *Prop) bool {
+	words := map[string]flagWord{"AuthFlags": authWord(), "AccessSSLFlags": accessWord(), "AccessFlags": accessWord()}
+	w, isWord := words[row.Name]
+	on, err := boolean(p.Value)
+	switch {
+	case row.Guards == "" || !row.ofAccess() && row.Name != "AccessFlags" && row.Name != "AllowAnonymous" || strings.TrimSpace(p.Value) == "" && p.Doubt == "":
+		return false
+	case isWord && row.Name == "AuthFlags":
+		word, err := w.read(value{row: row, prop: p, text: p.Value, doubt: p.Doubt})
+		return err != nil || word&authAnonymous == 0
+	case isWord:
+		word, _ := flags(p.Value, w.names) // AccessFlags has names of its own
+		return p.Doubt != "" || word&accessInside != 0
+	case row.Name == "RelayForAuth", row.Name == "AuthBasic", row.Name == "AuthNTLM":
+		return false
+	case row.Name == "AllowAnonymous", row.Name == "AuthAnonymous":
+		return err != nil || !on
+	case strings.HasPrefix(row.Name, "AccessSSL"):
+		return err != nil || on
+	}
+	return true
 }
 
 // connectionControl converts who may connect. Where nobody may, the list stands commented out above that.

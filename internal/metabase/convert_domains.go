@@ -1,6 +1,7 @@
 package metabase
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ func (c *converter) domains() {
 		c.report.attend("the default domain of %s was the name of the old computer, which is not in the file: here it is that of this computer, and mail for the old one is not local. To take it: mailroot domain set-default NAME", c.path)
 	}
 	site := c.siteTLS()
+	server := c.value("RouteAction")
+	_, err := flags(server.text, routeNames())
+	c.siteDoubt = server.set() && (server.doubt != "" || err != nil)
 	for _, k := range keys {
 		c.inDomain(k, func() { c.domain(k, site) })
 	}
@@ -70,7 +74,7 @@ func (c *converter) domainKeys() []*Key {
 // domainOf returns the domain that a key is for, "" when it is for none.
 func domainOf(k *Key) string {
 	parts := strings.SplitN(strings.TrimPrefix(k.Path, "/"), "/", 5)
-	if len(parts) < 5 {
+	if len(parts) < 5 || !strings.EqualFold(parts[3], "Domain") {
 		return ""
 	}
 	return domainName(parts[4])
@@ -153,8 +157,11 @@ func (c *converter) domain(k *Key, site bool) {
 		c.leave(v, "%s stands in the list already", quoted(name))
 		return
 	case name == "*":
-		c.value("RouteActionString")
+		target := c.value("RouteActionString")
 		c.leave(v, "\"*\" stands for all domains; what holds for all is delivery.smart_host")
+		if word&(routeSmartHost|routeDomainRelay) != 0 {
+			c.report.attend("the entry \"*\" of %s, for all domains, is not taken (RouteAction %s, next hop %s): mail for domains that are not named goes as delivery.smart_host and DNS say", c.serverPath(), shown(v.text), cmp.Or(shown(target.text), "none"))
+		}
 		return
 	case word&routeLocal != 0:
 		c.localDomain(name, v, word)
@@ -196,7 +203,7 @@ func (c *converter) ownDrop(name string, target value) {
 	}
 	server := *c
 	server.chain = []*Key{c.tree.at(c.serverPath()), c.tree.at(serviceRoot)}
-	if drop := server.value("DropDirectory"); folder(drop.text) == folder(target.text) {
+	if drop := server.value("DropDirectory"); folder(target.text) == "" || folder(drop.text) == folder(target.text) {
 		return
 	}
 	c.report.attend("mail for the local domain %s of %s was put into a folder of its own (%s): it comes to lie in folders.drop with that of all local domains, and a program that watches the old folder waits for ever", shown(name), c.serverPath(), shown(target.text))
@@ -209,6 +216,9 @@ func (c *converter) entry(b *block, v value, why string) {
 		l := lineTo(v, "domain", config.Quote(b.label))
 		l.Why, l.Inactive = "commented out: "+refused, true
 		c.add(&c.report.Changed, l)
+		if c.vs.off == "" {
+			c.report.attend("the entry %s of the list of domains cannot be taken (%s): its mail goes as that of all others", shown(b.label), refused)
+		}
 		return
 	}
 	l := lineTo(v, "domain", config.Quote(b.label)+" "+strings.Trim(b.entries[0].value, `"`))
@@ -261,7 +271,7 @@ func (c *converter) remoteDomain(name string, v value, word uint32, site bool) {
 func (c *converter) domainTLS(b *block, v value, word uint32, site bool) {
 	ssl, always := c.alwaysTLS()
 	switch {
-	case word&routeSSL == 0 && !always && site && v.from == "key":
+	case word&routeSSL == 0 && !always && site && !c.siteDoubt && v.from == "key":
 		e := b.set("tls", `"opportunistic"`, "Its RouteAction has not the bit SSL, which that of the server has.")
 		c.change(v, c.within(e.path), e.value, "that of the server has the bit SSL, this one has not: the old service sent its mail without TLS; Mailroot uses it where it is offered")
 	case !site && always:
@@ -271,12 +281,14 @@ func (c *converter) domainTLS(b *block, v value, word uint32, site bool) {
 	}
 }
 
-// guarded reports whether something at the domain in hand says who is let in. The old service asked that of virtual servers, so that it is
+// guarded reports whether something at the domain in hand, or at the list of domains, says who is let in. The old service asked that of virtual servers, so that it is
 // not known what it was to do: nobody may relay to the domain. What is left over tells of it.
 func (c *converter) guarded() bool {
-	return slices.ContainsFunc(c.chain[0].Props, func(p *Prop) bool {
-		row := c.tree.names.find(p.Name, p.ID)
-		return row != nil && row.ofAccess()
+	return slices.ContainsFunc(c.chain[:2], func(k *Key) bool {
+		return k != nil && slices.ContainsFunc(k.Props, func(p *Prop) bool {
+			row := c.tree.names.find(p.Name, p.ID)
+			return row != nil && row.ofAccess()
+		})
 	})
 }
 

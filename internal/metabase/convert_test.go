@@ -230,6 +230,8 @@ func TestDropFolderOfItsOwn(t *testing.T) {
 		{"other.example", "1", `D:\a@b`, `(D:\a@b)`},
 		{"corp.example", "65", `D:\other`, "mail for the local domain corp.example"},
 		{"corp.example", "65", `C:\Mail\Drop`, ""},
+		{"corp.example", "64", "", ""},
+		{"corp.example", "33", " ", ""},
 	} {
 		_, r := imports(t, attrs{"DefaultDomain": "corp.example", "DropDirectory": `C:\Mail\Drop`},
 			keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/"+c.name, attrs{"RouteAction": c.action, "RouteActionString": c.folder}))
@@ -371,6 +373,7 @@ func TestSecrets(t *testing.T) {
 		`<Custom Name="MyApiToken" Value="` + mark + `"/><Custom Name="Other" ID="7" Value="` + mark + `" Attributes="INHERIT | SECURE"/>` +
 		`<Custom Name="UnknownName_36949" ID="36949" Value="` + mark + `"/><Custom ID="4010" Value="` + mark + `"/>` +
 		`<Custom Name="ServerComment" Attributes="SECURE" Value="` + mark + `"/><Custom Name="HopCount" ID="36949" Value="` + mark + `"/><Custom Name="LogOdbcPassword" ID="6000" Value="` + mark + `"/>` +
+		`<Custom Name="Foo" Value="user=x;PWD=` + mark + `;a=b"/><Custom Name="LogOdbcDataSource" Value="DSN=x;Password=` + mark + `"/>` +
 		`<Custom Name="AccessSSLFlags" ID="6030" Value="` + mark + `" Attributes="SECURE"/></IIsSmtpServer>`
 	_, r := imports(t, server, custom,
 		keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/a.example", attrs{"RouteAction": "266", "RoutePassword": mark, "RouteActionString": "mx.example"}),

@@ -71,6 +71,8 @@ func TestOddGuardsClose(t *testing.T) {
 		{"AccessFlags with a bit of TLS", nil, attrs{"AccessFlags": "AccessRead | AccessSSL"}, "", nobody, nobody, "AccessFlags"},
 		{"AccessFlags of the web", nil, attrs{"AccessFlags": "AccessRead | AccessScript"}, "", nobody, everybody, ""},
 
+		{"a row within an element that nobody knows", nil, attrs{}, "<Foo>" + row(`Name="IPSecurity" ID="6019" Value="`+oneAddress+`" Type="BINARY"`) + "</Foo>", nobody, nobody, "it stands within <Foo>"},
+		{"a row without a value", nil, attrs{}, `<Custom Name="IPSecurity" ID="6019" Type="BINARY">` + oneAddress + "</Custom>", nobody, nobody, "its row has no Value"},
 		{"not for the keys below", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="` + oneAddress + `" Type="BINARY" Attributes="NO_ATTRIBUTES"`), nobody, one, ""},
 		{"attributes that nobody knows", nil, attrs{}, row(`Name="IPSecurity" ID="6019" Value="` + oneAddress + `" Type="BINARY" Attributes="INHERRIT"`), nobody, nobody, "INHERRIT"},
 	} {
@@ -80,6 +82,48 @@ func TestOddGuardsClose(t *testing.T) {
 			letsIn(t, v, c.relay, c.connect)
 			attends(t, r, c.attention)
 		})
+	}
+}
+
+// Below a server the old service asked nobody who is let in, as far as is known. What set-up writes there closes nothing.
+func TestGuardsBelowTheServer(t *testing.T) {
+	const nobody, everybody = "only ", "all_except "
+	for _, c := range []struct {
+		key     string
+		a       attrs
+		connect string
+	}{
+		{"ROOT", attrs{"AccessFlags": "AccessRead | AccessWrite", "AuthFlags": "AuthAnonymous", "Path": `C:\Inetpub`}, everybody},
+		{"ROOT", attrs{"AuthFlags": "AuthAnonymous | AuthNTLM", "AccessSSLFlags": "0", "RelayForAuth": "1"}, everybody},
+		{"ROOT", attrs{"AccessFlags": "AccessRead | AccessSSL"}, nobody},
+		{"ROOT", attrs{"AccessSSLFlags": "AccessSSL"}, nobody},
+		{"ROOT", attrs{"AuthFlags": "AuthBasic"}, nobody},
+		{"ROOT/Sub", attrs{"AuthAnonymous": "FALSE"}, nobody},
+		{"ROOT", attrs{"IPSecurity": oneAddress}, nobody},
+		{"RoutingSources", attrs{"IPDeny": "192.0.2.1"}, nobody},
+	} {
+		v, r := imports(t, attrs{"DefaultDomain": "corp.example"}, keyElement("IIsSmtpVirtualDir", "/LM/SmtpSvc/1/"+c.key, c.a))
+		attention := ""
+		if c.connect == nobody {
+			attention = "stands at /LM/SmtpSvc/1/" + c.key
+		}
+		letsIn(t, v, nobody, c.connect)
+		attends(t, r, attention)
+	}
+}
+
+// What stands at the list of domains closes relay to the domains, as at each of them.
+func TestGuardsAtTheListOfDomains(t *testing.T) {
+	for _, guarded := range []bool{false, true} {
+		list := attrs{}
+		if guarded {
+			list["IPSecurity"] = oneAddress
+		}
+		v, _ := imports(t, attrs{"DefaultDomain": "corp.example"}, keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain", list),
+			keyElement("IIsSmtpDomain", "/LM/SmtpSvc/1/Domain/far.example", attrs{"RouteAction": "4096"}))
+		if relay := v.Domains[1].AllowRelay; relay == guarded {
+			t.Errorf("guarded %t: relay %t", guarded, relay)
+		}
 	}
 }
 
@@ -150,6 +194,7 @@ func TestOddRoutes(t *testing.T) {
 		{"of another type", nil, `<IIsSmtpDomain Location="/LM/SmtpSvc/1/Domain/a.example">` + row(`Name="RouteAction" ID="36946" Value="4096" Type="STRING"`) + "</IIsSmtpDomain>",
 			"opportunistic", "remote required", "type STRING", "type STRING"},
 		{"of the server", attrs{"RouteAction": "SLS"}, domain(attrs{}), "required", "remote required", "RouteAction of /LM/SmtpSvc/1 cannot", "unknown flags: SLS"},
+		{"of the server, and one of the domain that can be", attrs{"RouteAction": "4x"}, domain(hop("4098")), "required", "remote required relay", "RouteAction of /LM/SmtpSvc/1 cannot", ""},
 		{"the bit SSL of the server, not of the domain", attrs{"RouteAction": "4"}, domain(hop("2")), "required", "remote opportunistic", "", "that of the server has the bit SSL"},
 		{"AlwaysUseSsl of the server", attrs{"AlwaysUseSsl": "TRUE"}, domain(hop("2")), "required", "remote required", "", ""},
 		{"AlwaysUseSsl of the server and the bit", attrs{"AlwaysUseSsl": "TRUE", "RouteAction": "4"}, domain(hop("2")), "required", "remote required", "", ""},

@@ -78,6 +78,8 @@ type converter struct {
 	chain []*Key // where a property is looked for: a key, then those above it
 	later bool   // the service of Windows 2000 and after, not that of IIS 4
 	local string // its default domain, "" when the host's name is
+	// siteDoubt: its RouteAction cannot be read for certain, so that no domain is an exception to it.
+	siteDoubt bool
 }
 
 // defaultName is the virtual server that always exists.

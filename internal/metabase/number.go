@@ -104,8 +104,9 @@ func (c *converter) text(b *block, name, property string) *entry {
 	return e
 }
 
-// clean makes a text one line without control characters, of at most 1000 octets.
+// clean makes a text one line without control characters and without the passwords of connection strings, of at most 1000 octets.
 func clean(s string) string {
+	s = hidePasswords(s)
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
 			return ' '

@@ -240,7 +240,7 @@ func serverNumber(name string) int {
 	return int(n)
 }
 
-// cleanPath gives a path one form: /LM in front, no blank around it, no slash at the end. Backslashes are not
+// cleanPath gives a path one form: /LM in front, no blank around it, no slash at the end, one slash between names. Backslashes are not
 // touched: a domain is a name.
 func cleanPath(s string) (string, error) {
 	s = strings.TrimSpace(s)
@@ -249,6 +249,9 @@ func cleanPath(s string) (string, error) {
 	}
 	if rest, ok := cutPrefixFold(s, "IIS://localhost/"); ok {
 		s = rest
+	}
+	for strings.Contains(s, "//") {
+		s = strings.ReplaceAll(s, "//", "/")
 	}
 	s = strings.Trim(s, "/")
 	if s == "" || s == "." {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/mailroot/mailroot/internal/mail"
 )
 
 // The forms of values: a DWORD is an unsigned decimal, a word of flags has names joined by bars, a
@@ -126,11 +128,12 @@ func expand(s string, env func(string) string) (string, string) {
 	}
 }
 
-// shown makes text of the input safe for people: one line, no control or format characters, not too long.
+// shown makes text of the input safe for people: one line, no control or format characters, not too long, no passwords of connection
+// strings.
 func shown(s string) string {
 	var out strings.Builder
 	n := 0
-	for word := range strings.FieldsSeq(printable(s)) {
+	for word := range strings.FieldsSeq(hidePasswords(printable(s))) {
 		if n > 0 {
 			word = " " + word
 		}
@@ -160,3 +163,23 @@ func printable(s string) string {
 }
 
 func quoted(s string) string { return "\"" + shown(s) + "\"" }
+
+// hidePasswords masks what stands behind "pwd=" and "password=", up to the next semicolon.
+func hidePasswords(s string) string {
+	for _, name := range []string{"pwd=", "password="} {
+		for at := 0; ; {
+			i := strings.Index(mail.LowerASCII(s[at:]), name)
+			if i < 0 {
+				break
+			}
+			at += i + len(name)
+			end := len(s)
+			if j := strings.IndexByte(s[at:], ';'); j >= 0 {
+				end = at + j
+			}
+			s = s[:at] + "…" + s[end:]
+			at += len("…")
+		}
+	}
+	return s
+}

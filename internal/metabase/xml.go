@@ -27,6 +27,7 @@ type element struct {
 	name  string
 	key   *Key
 	place bool // it has a Location
+	odd   bool // it is neither a key nor a row, within a key
 }
 
 // readXML reads a MetaBase.xml. What is not of the mail service is checked and left out.
@@ -139,6 +140,8 @@ func (x *xmlReader) start(t xml.StartElement, line int) error {
 			e.key, e.place = x.open[n-1].key, x.open[n-1].place // also for a row within this one
 		}
 		err = x.custom(e.key, t, line)
+	case !ok && x.inKey() != nil: // its rows are of the key, in doubt
+		e.key, e.odd = x.inKey(), true
 	case ok:
 		e.place = true
 		e.key, err = x.location(t, location, line)
@@ -147,6 +150,14 @@ func (x *xmlReader) start(t xml.StartElement, line int) error {
 	}
 	x.open = append(x.open, e)
 	return err
+}
+
+// inKey returns the key of the innermost open element, or nil.
+func (x *xmlReader) inKey() *Key {
+	if n := len(x.open); n > 0 {
+		return x.open[n-1].key
+	}
+	return nil
 }
 
 // location reads an element that is a key, with its attributes.
@@ -182,6 +193,9 @@ func (x *xmlReader) custom(k *Key, t xml.StartElement, line int) error {
 		return nil
 	}
 	p := Prop{Line: line, Custom: true}
+	if outer := x.open[len(x.open)-1]; outer.odd {
+		p.Doubt = "it stands within <" + shown(outer.name) + ">"
+	}
 	seen := make(map[string]string)
 	for _, a := range t.Attr {
 		name := strings.ToLower(a.Name.Local)
@@ -205,6 +219,9 @@ func (x *xmlReader) custom(k *Key, t xml.StartElement, line int) error {
 		case "attributes":
 			p.attributes(a.Value)
 		}
+	}
+	if _, ok := seen["value"]; !ok {
+		p.Doubt = "its row has no Value"
 	}
 	switch {
 	case p.Name == "" && p.ID == 0:
@@ -268,7 +285,7 @@ func (x *xmlReader) wrong(err error) error {
 	case strings.Contains(syntax.Msg, "unexpected EOF"):
 		return x.truncated(line)
 	case strings.Contains(syntax.Msg, "character entity"):
-		return fmt.Errorf("line %d: an entity that XML itself does not have (%s); entities are not expanded", syntax.Line, shown(syntax.Msg))
+		return fmt.Errorf("line %d: an entity that XML itself does not have, or an & that stands for itself; entities are not expanded", syntax.Line)
 	}
 	return fmt.Errorf("line %d: this is not XML: %s", syntax.Line, shown(syntax.Msg))
 }
