@@ -48,6 +48,10 @@ func Open(o Options) (*Store, error) {
 		lock.Close()
 		return nil, fmt.Errorf("spool: %s: %w", o.Dir, err)
 	}
+	// Not left to the maintenance: delivery begins at once, and on a disk that fills its marks need the reserve.
+	if _, err := s.tendReserve(); err != nil {
+		s.failed(err)
+	}
 	go s.maintain()
 	s.kick()
 	return s, nil

@@ -374,7 +374,7 @@ func (r *recovery) checkBodies() {
 		if r.damaged {
 			r.stats.Quarantined++
 		} else {
-			reason = bodyName(id) + ": no record names it, and the end of a segment is missing or was never written; most likely it was never acknowledged"
+			reason = bodyName(id) + ": no record names it, and the end of a segment is missing or was never written; after a crash it was never acknowledged, after damage it may have been"
 		}
 		r.note(reason)
 		if err := r.moveAside(bodyName(id), reason); err != nil {

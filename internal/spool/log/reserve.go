@@ -71,15 +71,15 @@ func (w *blockFile) shed() error {
 	return w.f.Truncate(w.size)
 }
 
-// returnReserve makes a file that was not needed a part of the reserve again.
+// returnReserve makes a file that was not needed a part of the reserve again. False: it is not needed there either, or cannot be.
 func (s *Store) returnReserve(from string, size int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	name := reserveName(newSalt())
-	if s.fs.Rename(s.path(from), s.path(name)) != nil {
+	if len(s.reserves) >= reserveFiles || s.fs.Rename(s.path(from), s.path(name)) != nil {
 		return false
 	}
-	s.mu.Lock()
 	s.reserves[name] = size
-	s.mu.Unlock()
 	return true
 }
 

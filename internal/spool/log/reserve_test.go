@@ -67,6 +67,24 @@ func (d *fullDisk) delivered(t *testing.T) *world {
 	return w
 }
 
+// TestF28ReserveBeforeTheFirstMessage: nothing is taken or delivered before the reserve is there, on a disk that may be full a moment later.
+func TestF28ReserveBeforeTheFirstMessage(t *testing.T) {
+	w := newWorld(t, vfs.NewMem())
+	for _, when := range []string{"new", "again"} {
+		w.open()
+		w.s.mu.Lock()
+		n := len(w.s.reserves)
+		w.s.mu.Unlock()
+		if n != reserveFiles {
+			t.Errorf("%s: %d files of the reserve at the opening, want %d", when, n, reserveFiles)
+		}
+		w.put(1000, 1)
+		if err := w.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestF28NothingAgainFromAFullDisk: what is delivered while others keep the disk full leaves it, and is not delivered again after a
 // restart; nor after a crash, at whatever moment it comes, if its mark was synced.
 func TestF28NothingAgainFromAFullDisk(t *testing.T) {

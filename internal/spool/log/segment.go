@@ -89,7 +89,11 @@ func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
 	var flags byte
 	var from string
 	if spare {
-		from, g.disk = s.takeOne(s.spares)
+		var size int64
+		from, size = s.takeOne(s.spares)
+		s.mu.Lock()
+		g.disk = size
+		s.mu.Unlock()
 	}
 	if from != "" {
 		flags = headerReused
