@@ -39,7 +39,7 @@ func (s *session) run(ctx context.Context) (reason CloseReason) {
 		s.getWorkspace()
 	}
 	for reason == Open {
-		if s.w.pauses() {
+		if s.w.pauses(s.refused == nil) {
 			s.release()
 			s.workspace = nil
 			return Open
@@ -110,12 +110,13 @@ func (s *session) putWorkspace() {
 	s.workspace = nil
 }
 
-// pauses waits for the first octet of a command. It reports that there was none for so long that the session is at rest.
-func (w *wire) pauses() bool {
+// pauses waits for the first octet of a command. It reports that there was none for so long that the session is at rest. It never is
+// within a transaction, nor if mayRest is false.
+func (w *wire) pauses(mayRest bool) bool {
 	if w.buffered() > 0 {
 		return false
 	}
-	w.mayRest = !w.busy
+	w.mayRest = mayRest && !w.busy
 	err := w.fill(&w.since)
 	w.mayRest = false
 	if err == errResting {

@@ -69,6 +69,16 @@ func TestRest(t *testing.T) {
 			c.Command("QUIT", "221 *")
 			c.Ends(session.ClosedByQuit)
 		}},
+		{"within a text that was refused", session.Options{}, func(t *testing.T, c *sessiontest.Client, _ *session.Session) {
+			c.Send("MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 3\r\na\x00b")
+			c.Expect("250 2.1.0 *")
+			c.Expect("250 2.1.5 *")
+			c.Expect("550 *")
+			time.Sleep(rested)
+			c.Send("BDAT 10 LAST\r\nx\n.\r\nMAIL\r\n")
+			c.Expect("550 5.5.2 *")
+			c.Ends(session.ClosedOutOfSync)
+		}},
 		{"half a line", session.Options{IdleTimeout: rested + 20*time.Second}, func(t *testing.T, c *sessiontest.Client, _ *session.Session) {
 			c.Send("NO")
 			c.Expect("421 4.4.2 *")
