@@ -81,7 +81,8 @@ func (w *writer) block(b *block, indent string, out bool) {
 	if off != "" && !out {
 		w.comment(indent, upper(off)+".")
 		var sub writer
-		sub.body(b, "", true)
+		// Within a virtual server what is off stays so when the marks of the server are taken away.
+		sub.body(b, "", b.name != "virtual_server")
 		for line := range strings.Lines(sub.String()) {
 			w.line(indent, "#"+strings.TrimSuffix(line, "\n"))
 		}

@@ -185,7 +185,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth is absent; the default of the original is 0.
-#      authenticated = false
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = false
 #    }
 #  }
 #

@@ -218,7 +218,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #

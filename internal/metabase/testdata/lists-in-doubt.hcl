@@ -241,7 +241,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -252,13 +253,14 @@ virtual_server "default" {
 #    format = "w3c"
 #    # LogExtFileFlags = LogExtFileTime | LogExtFileClientIp | LogExtFileMethod | LogExtFileUriStem |
 #    # LogExtFileHttpStatus
-#    fields = [
-#      "time",
-#      "c-ip",
-#      "cs-method",
-#      "cs-uri-stem",
-#      "sc-status",
-#    ]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = [
+#    #  "time",
+#    #  "c-ip",
+#    #  "cs-method",
+#    #  "cs-uri-stem",
+#    #  "sc-status",
+#    #]
 #    # LogFilePeriod = 1
 #    rollover = "daily"
 #  }
@@ -372,7 +374,8 @@ virtual_server "default" {
 #      # Not taken: left out, as a configuration cannot have it: 10.0.1.0 with the mask 255.0.255.0.
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -383,13 +386,14 @@ virtual_server "default" {
 #    format = "w3c"
 #    # LogExtFileFlags = LogExtFileTime | LogExtFileClientIp | LogExtFileMethod | LogExtFileUriStem |
 #    # LogExtFileHttpStatus
-#    fields = [
-#      "time",
-#      "c-ip",
-#      "cs-method",
-#      "cs-uri-stem",
-#      "sc-status",
-#    ]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = [
+#    #  "time",
+#    #  "c-ip",
+#    #  "cs-method",
+#    #  "cs-uri-stem",
+#    #  "sc-status",
+#    #]
 #    # LogFilePeriod = 1
 #    rollover = "daily"
 #  }

@@ -243,7 +243,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -251,18 +252,21 @@ virtual_server "default" {
 #    # LogType = 1
 #    enabled = true
 #    # LogPluginClsid = {FF16065F-DE82-11CF-BC0A-00AA006111E0}
-#    format = "ncsa"
+#    # Not in this version: "ncsa".
+#    #format = "ncsa"
 #    # LogExtFileFlags = LogExtFileTime | LogExtFileClientIp | LogExtFileMethod | LogExtFileUriStem |
 #    # LogExtFileHttpStatus
-#    fields = [
-#      "time",
-#      "c-ip",
-#      "cs-method",
-#      "cs-uri-stem",
-#      "sc-status",
-#    ]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = [
+#    #  "time",
+#    #  "c-ip",
+#    #  "cs-method",
+#    #  "cs-uri-stem",
+#    #  "sc-status",
+#    #]
 #    # LogFilePeriod = 0
-#    rollover = "never"
+#    # Not in this version: "never".
+#    #rollover = "never"
 #  }
 #
 #  pickup {
@@ -372,7 +376,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -380,30 +385,32 @@ virtual_server "default" {
 #    # LogType = 1
 #    enabled = true
 #    # LogPluginClsid = {FF16065B-DE82-11CF-BC0A-00AA006111E0}
-#    format = "odbc"
+#    # Not in this version: "odbc".
+#    #format = "odbc"
 #    # LogExtFileFlags = LogExtFileTime | LogExtFileClientIp | LogExtFileMethod | LogExtFileUriStem |
 #    # LogExtFileHttpStatus
-#    fields = [
-#      "time",
-#      "c-ip",
-#      "cs-method",
-#      "cs-uri-stem",
-#      "sc-status",
-#    ]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = [
+#    #  "time",
+#    #  "c-ip",
+#    #  "cs-method",
+#    #  "cs-uri-stem",
+#    #  "sc-status",
+#    #]
 #    # LogFilePeriod = 1
 #    rollover = "daily"
 #
-#    odbc {
-#      # LogOdbcDataSource = MAILLOG
-#      dsn = "MAILLOG"
-#      # LogOdbcTableName = Smtp
-#      table = "Smtp"
-#      # LogOdbcUserName = logger
-#      user = "logger"
-#      # LogOdbcPassword is encrypted for the old machine and cannot be read elsewhere; enter it
-#      # again.
-#      password = "…"
-#    }
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #odbc {
+#    #  # LogOdbcDataSource = MAILLOG
+#    #  dsn = "MAILLOG"
+#    #  # LogOdbcTableName = Smtp
+#    #  table = "Smtp"
+#    #  # LogOdbcUserName = logger
+#    #  user = "logger"
+#    #  # LogOdbcPassword is encrypted for the old machine and cannot be read elsewhere; enter it again.
+#    #  password = "…"
+#    #}
 #  }
 #
 #  pickup {
@@ -513,7 +520,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -523,11 +531,14 @@ virtual_server "default" {
 #    # LogPluginClsid = {FF160663-DE82-11CF-BC0A-00AA006111E0}
 #    format = "w3c"
 #    # LogExtFileFlags = 4194303
-#    fields = ["all"]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = ["all"]
 #    # LogFilePeriod = 0
-#    rollover = "size"
+#    # Not in this version: "size".
+#    #rollover = "size"
 #    # LogFileTruncateSize = 1048576
-#    rollover_size = "1MB"
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #rollover_size = "1MB"
 #  }
 #
 #  pickup {
@@ -637,7 +648,8 @@ virtual_server "default" {
 #      mode = "only"
 #      list = []
 #      # RelayForAuth = 4294967295
-#      authenticated = true
+#      # Not in this version: it needs authentication of clients.
+#      #authenticated = true
 #    }
 #  }
 #
@@ -646,13 +658,14 @@ virtual_server "default" {
 #    enabled = true
 #    # LogExtFileFlags = LogExtFileTime | LogExtFileClientIp | LogExtFileMethod | LogExtFileUriStem |
 #    # LogExtFileHttpStatus
-#    fields = [
-#      "time",
-#      "c-ip",
-#      "cs-method",
-#      "cs-uri-stem",
-#      "sc-status",
-#    ]
+#    # Not in this version: it needs further log formats, fields and rollover.
+#    #fields = [
+#    #  "time",
+#    #  "c-ip",
+#    #  "cs-method",
+#    #  "cs-uri-stem",
+#    #  "sc-status",
+#    #]
 #  }
 #
 #  pickup {
