@@ -37,26 +37,26 @@ func (c *converter) belowServer() (closed string) {
 
 // restricts reports whether a property may keep anybody out. Set-up writes some that do not.
 func restricts(row *Property, p *Prop) bool {
-	words := map[string]flagWord{"AuthFlags": authWord(), "AccessSSLFlags": accessWord(), "AccessFlags": accessWord()}
-	w, isWord := words[row.Name]
+	if strings.TrimSpace(p.Value) == "" && p.Doubt == "" {
+		return false
+	}
 	on, err := boolean(p.Value)
-	switch {
-	case row.Guards == "" || !row.ofAccess() && row.Name != "AccessFlags" && row.Name != "AllowAnonymous" || strings.TrimSpace(p.Value) == "" && p.Doubt == "":
-		return false
-	case isWord && row.Name == "AuthFlags":
-		word, err := w.read(value{row: row, prop: p, text: p.Value, doubt: p.Doubt})
+	switch row.Name {
+	case "AuthFlags":
+		w := authWord()
+		word, err := w.read(value{text: p.Value, doubt: p.Doubt})
 		return err != nil || word&authAnonymous == 0
-	case isWord:
-		word, _ := flags(p.Value, w.names) // AccessFlags has names of its own
+	case "AccessSSLFlags", "AccessFlags":
+		word, _ := flags(p.Value, accessWord().names) // AccessFlags has names of its own
 		return p.Doubt != "" || word&accessInside != 0
-	case row.Name == "RelayForAuth", row.Name == "AuthBasic", row.Name == "AuthNTLM":
-		return false
-	case row.Name == "AllowAnonymous", row.Name == "AuthAnonymous":
+	case "AllowAnonymous", "AuthAnonymous":
 		return err != nil || !on
-	case strings.HasPrefix(row.Name, "AccessSSL"):
+	case "RelayForAuth", "AuthBasic", "AuthNTLM":
+		return false
+	case "AccessSSL", "AccessSSL128", "AccessSSLNegotiateCert", "AccessSSLRequireCert", "AccessSSLMapCert":
 		return err != nil || on
 	}
-	return true
+	return row.ofAccess()
 }
 
 // connectionControl converts who may connect. Where nobody may, the list stands commented out above that.
