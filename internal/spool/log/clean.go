@@ -87,6 +87,7 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		return 0, fmt.Errorf("segment for moved messages: %w", err)
 	}
 	cold.size = start + int64(len(buf))
+	s.untold = true
 	s.stats.Syncs++
 	for _, l := range list[:n] {
 		if l.newOff == 0 {

@@ -142,7 +142,8 @@ func (s *Store) write(batch *commit) {
 	for c := batch; c != nil; c = c.next {
 		s.enter(g, c.off, &c.rec, c.env, true)
 	}
-	if len(g.index.ids) > s.o.indexTail {
+	if len(g.index.ids) > s.o.indexTail || !s.untold {
+		s.untold = true
 		s.kick()
 	}
 }

@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/mailroot/mailroot/internal/mail"
 )
@@ -90,11 +91,12 @@ func parseNote(b []byte, id mail.QueueID, rcpt int) (r mail.Reply, host string, 
 }
 
 // Kinds of entries beside those of mail.Change: up to which id ids may be given out; a segment was made
-// (and its name is durable); a segment is about to be removed. Their id is the id or the segmentFact.
+// (and its name is durable); a segment is about to be removed; how far a segment is durable. Their id is the id or the segmentFact.
 const (
 	entryIDs = 0x40 + iota
 	entryMade
 	entryGone
+	entryExtent
 )
 
 // hasNote is added to the kind of an entry that ends with a note.
@@ -106,7 +108,8 @@ func knownKind(kind mail.ChangeKind) bool {
 }
 
 // entry is one change as it stands in a journal: kind 1, id 8, and if it is a mail.Change the
-// recipient, for ChangeDefer due and attempts, for ChangeRoute the length of the route and the route, and a note.
+// recipient, for ChangeDefer due and attempts, for ChangeRoute the length of the route and the route, and a note;
+// for an entryExtent the size and how many messages lived there.
 type entry struct {
 	kind     byte // without hasNote
 	id       mail.QueueID
@@ -115,6 +118,8 @@ type entry struct {
 	attempts uint16
 	route    string
 	note     int // offset in the payload, 0: none
+	size     int64
+	live     int64
 }
 
 // appendChange appends c. noteAt is where in dst its note begins, 0 if it has none.
@@ -146,6 +151,12 @@ func appendFact(dst []byte, kind byte, n uint64) []byte {
 	return le.AppendUint64(append(dst, kind), n)
 }
 
+// appendExtent appends that a segment is durable up to size, and how many messages live in it.
+func appendExtent(dst []byte, g *segment) []byte {
+	dst = appendFact(dst, entryExtent, segmentFact(g.id))
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(g.size)), uint64(g.live))
+}
+
 // segmentFact names a segment in a fact: its number, and as much of its salt as fits.
 func segmentFact(id fileID) uint64 { return uint64(id.num) | id.salt<<32 }
 
@@ -162,6 +173,8 @@ func parseEntries(payload []byte, f func(entry)) bool {
 		e.id = mail.QueueID(d.uint64())
 		switch {
 		case e.kind == entryIDs, e.kind == entryMade, e.kind == entryGone:
+		case e.kind == entryExtent:
+			e.size, e.live = int64(d.uvarint()&math.MaxInt64), int64(d.uvarint()&math.MaxInt64)
 		case knownKind(mail.ChangeKind(e.kind)):
 			e.rcpt = int(uint32(d.uvarint()))
 			switch mail.ChangeKind(e.kind) {

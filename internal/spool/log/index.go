@@ -1,6 +1,7 @@
 package log
 
 import (
+	"iter"
 	"math/bits"
 	"strings"
 	"time"
@@ -88,6 +89,19 @@ func (x *index) find(id mail.QueueID) *message {
 		return x.at(slot)
 	}
 	return nil
+}
+
+// all yields all messages, in no order.
+func (x *index) all() iter.Seq[*message] {
+	return func(yield func(*message) bool) {
+		for _, slab := range x.slabs {
+			for k := range slab {
+				if m := &slab[k]; m.id != 0 && !yield(m) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (x *index) recipients(m *message) []recipient { return x.rcpts.at(m.rcpts, m.n) }

@@ -173,6 +173,7 @@ type Store struct {
 	must, mustDone uint64
 	dirtySince     time.Time        // the oldest change that is not synced; zero: none
 	sinceChk       int64            // octets written to segments since the last checkpoint
+	untold         bool             // segments have grown, and the journal does not know how far they are durable
 	stateFiles     map[fileID]int64 // journals and checkpoints on disk, with their octets
 	unread         map[fileID]bool  // those of them that the opening could not read: the next one is to try again
 	loading        []mail.QueueID   // for Load, sorted; nil when it has come to its end

@@ -38,7 +38,7 @@ func (s *Store) maintain() {
 // but for removals, which follow a sync or checkpoint.
 func (s *Store) tend() (again bool, err error) {
 	segs, bodies, quiet := s.takeTrash()
-	err = errors.Join(s.announce(segs), s.syncJournal(false))
+	err = errors.Join(s.announce(segs), s.tellExtents(), s.syncJournal(false))
 	durable := err == nil
 	due, later := s.checkpointDue(quiet)
 	if due {

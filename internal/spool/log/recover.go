@@ -26,6 +26,11 @@ type recovery struct {
 	foreign map[uint32]bool   // keys of segments that another spool has made
 	since   map[uint32]uint32 // keys of segments of which journals tell more that are older than the checkpoint → from which on
 
+	broken  map[uint32]int64  // keys of segments → records that were put aside as lost
+	keys    map[uint64]uint32 // segmentFact → key, also of segments that are not there
+	extents extents
+	alive   alive
+
 	vanished vanished
 	counted  map[mail.QueueID]bool // damaged messages, which are counted as lost
 	nameless int64                 // what was counted as lost and cannot be named
@@ -36,6 +41,7 @@ type recovery struct {
 func (s *Store) recover() error {
 	r := &recovery{
 		Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{},
+		broken: map[uint32]int64{}, extents: extents{},
 		vanished: vanished{}, counted: map[mail.QueueID]bool{}, finished: map[mail.QueueID]bool{},
 	}
 	var err error
@@ -48,6 +54,7 @@ func (s *Store) recover() error {
 	r.settle()
 	r.dropIndexes()
 	r.missMade()
+	r.missEnds()
 	r.countVanished()
 	r.checkBodies()
 	for text, n := range r.missing {
@@ -165,6 +172,7 @@ func (r *recovery) badFile(id fileID, reason string) {
 
 // replay does what the journals say since the checkpoint.
 func (r *recovery) replay() {
+	r.beginExtents()
 	next := r.chk
 	if len(r.l.journals) > 0 && r.chk == 0 && r.l.journals[0].num > 1 {
 		r.journalMissing(1, r.l.journals[0].num)
@@ -182,7 +190,7 @@ func (r *recovery) replay() {
 		switch err := r.replayJournal(id, nil); {
 		case errors.As(err, &version):
 			r.badFile(id, err.Error())
-			r.vanished.doubt()
+			r.doubt()
 		case err != nil:
 			r.cannotRead(id, err, "what it says is not known, and some mail may be sent twice")
 		}
@@ -231,7 +239,7 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 			continue
 		}
 		r.damaged = true
-		r.vanished.doubt()
+		r.doubt()
 		r.stats.Quarantined++
 		if _, err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
 			r.fault(err)
@@ -248,6 +256,10 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 	case entryGone:
 		delete(r.made, uint64(e.id))
 		delete(r.made, uint64(uint32(e.id))) // the checkpoint of a first build
+		delete(r.extents, uint64(e.id))
+		return
+	case entryExtent:
+		r.noteExtent(&e)
 		return
 	}
 	r.maxID = max(r.maxID, e.id)
@@ -257,6 +269,7 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 	m := r.x.find(e.id)
 	if m == nil {
 		r.vanished.says(&e)
+		r.extents.says(&e)
 		return
 	}
 	if e.rcpt >= int(m.n) || r.x.recipients(m)[e.rcpt].flags&rcptDone != 0 {
@@ -271,11 +284,20 @@ func (r *recovery) apply(b *block, e entry, num uint32) {
 		pos = replyAt(kindJournal, num, b.off+int64(e.note))
 	}
 	r.x.apply(m, &r.x.recipients(m)[e.rcpt], mail.ChangeKind(e.kind), e.due, e.attempts, pos)
+	if m.live == 0 {
+		r.alive.leave(m)
+	}
+}
+
+// doubt is called where a part of the journals is missing: what it said may take back what was said before.
+func (r *recovery) doubt() {
+	r.vanished.doubt()
+	r.extents.doubt()
 }
 
 func (r *recovery) journalMissing(from, to uint32) {
 	r.damaged = true
-	r.vanished.doubt()
+	r.doubt()
 	r.note(fmt.Sprintf("journals %d to %d are missing: what they said is forgotten, some mail may be sent twice", from, to-1))
 }
 

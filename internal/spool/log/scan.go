@@ -29,6 +29,7 @@ func (r *recovery) scan(g *segment, from int64) error {
 	var durable int64
 	for _, rec := range recs {
 		durable = max(durable, int64(rec.durable))
+		g.reach = rec.off + rec.length()
 	}
 	// First all is read, so that a segment that cannot be is entered as a whole by a later opening.
 	envs, bad := make([]*mail.Envelope, len(recs)), make([]error, len(recs))
@@ -212,8 +213,7 @@ func (r *recovery) gap(g *segment, p gap, torn bool) {
 	short := err == nil && rec.length() > g.size-p.off
 	if torn && (short || r.zeros(g, p)) {
 		// The write had not come to its end.
-		r.stats.Torn++
-		r.cut = true
+		r.unfinished(g, p.off)
 		r.note(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
 		return
 	}
@@ -221,6 +221,13 @@ func (r *recovery) gap(g *segment, p gap, torn bool) {
 		return // the file's former life
 	}
 	r.putRecord(g, p.off, p.length, 0, "no record can be read here", torn)
+}
+
+// unfinished counts what was never acknowledged, as far as can be known by the segment alone; see missEnds.
+func (r *recovery) unfinished(g *segment, off int64) {
+	r.stats.Torn++
+	r.cut = true
+	g.reach = min(g.reach, off)
 }
 
 // ours reports whether a record of g was begun at off, even if the salt that it begins with is damaged.
@@ -258,13 +265,13 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 		reason = fmt.Sprintf("message %v: %s", id, reason)
 	}
 	if torn {
-		r.stats.Torn++
-		r.cut = true
+		r.unfinished(g, off)
 		reason += " (unfinished, as far as can be known)"
 	} else {
 		r.damaged = true
 		r.stats.Quarantined++
 		r.stats.Lost++
+		r.broken[g.key]++
 		if id == 0 {
 			r.nameless++
 		} else {
@@ -272,6 +279,11 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 		}
 	}
 	r.note(reason)
+	r.keepOctets(g, off, length, id, reason)
+}
+
+// keepOctets copies a part of g to quarantine.
+func (r *recovery) keepOctets(g *segment, off, length int64, id mail.QueueID, reason string) {
 	f, err := r.pinned(g)
 	if err == nil {
 		g.pins--

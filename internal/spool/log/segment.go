@@ -25,6 +25,8 @@ type segment struct {
 	dead   bool     // a write or sync failed; what came after size was never acknowledged
 	made   bool     // the file is there, its name is durable
 	gone   bool     // in trash
+	told   int64    // the size that a journal has been told
+	reach  int64    // at the opening: up to where all can be read, or a checkpoint has it
 	reused bool     // found at the opening with headerReused, or with a damaged header
 	// again, if not 0, is where the next opening has to look again: something there could not be read,
 	// or not be put into quarantine. The file stays until then.

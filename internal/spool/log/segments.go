@@ -151,24 +151,21 @@ func (r *recovery) readOther(id fileID, head *chkHead, wanted func() bool) (*ind
 
 // importFrom takes over the messages that x has in its segment key, which is g.
 func (r *recovery) importFrom(x *index, key uint32, g *segment) {
-	for i, slab := range x.slabs {
-		for k := range slab {
-			m := &slab[k]
-			if i*slabSize+k >= x.used || m.id == 0 || m.seg != key || r.x.find(m.id) != nil {
-				continue
+	for m := range x.all() {
+		if m.seg != key || r.x.find(m.id) != nil {
+			continue
+		}
+		c := *m
+		c.seg = g.key
+		p := r.x.add(c, int(m.n))
+		for j := range x.recipients(m) {
+			from, to := &x.recipients(m)[j], &r.x.recipients(p)[j]
+			to.domain = r.x.domains.take(x.domains.names[from.domain])
+			to.due, to.attempts, to.reply = from.due, from.attempts, from.reply
+			if route := x.routeOf(m, j); route != "" {
+				r.x.route(p, j, route)
 			}
-			c := *m
-			c.seg = g.key
-			p := r.x.add(c, int(m.n))
-			for j := range x.recipients(m) {
-				from, to := &x.recipients(m)[j], &r.x.recipients(p)[j]
-				to.domain = r.x.domains.take(x.domains.names[from.domain])
-				to.due, to.attempts, to.reply = from.due, from.attempts, from.reply
-				if route := x.routeOf(m, j); route != "" {
-					r.x.route(p, j, route)
-				}
-				r.x.resume(p, to, from.flags)
-			}
+			r.x.resume(p, to, from.flags)
 		}
 	}
 }
@@ -203,6 +200,7 @@ func (r *recovery) scanSegment(g *segment, from int64) {
 		return
 	}
 	if err == nil {
+		g.reach = from
 		g.f, g.size, g.reused = f, size, reused
 		r.openFiles++
 		if from < size {
@@ -235,33 +233,39 @@ func (r *recovery) missMade() {
 	for _, id := range r.l.segs {
 		there[segmentFact(id)], there[uint64(id.num)] = true, true
 	}
-	moved := r.missingElsewhere()
+	moved := r.missingElsewhere() > 0
 	for fact := range r.made {
 		text := missingSegment(uint32(fact))
-		if there[fact] || r.missing[text] > 0 {
+		if there[fact] {
 			continue
+		}
+		n := r.extents[fact].lost() // beside those that the checkpoint knows
+		if r.missing[text] == 0 {
+			r.note(text + ": what it held is lost")
+			n = max(1, n)
+		} else if n > 0 {
+			r.note(fmt.Sprintf("%s: %d messages that stood there too, by what journals say, are lost", text, n))
 		}
 		r.damaged = true
 		if !moved { // else that is what it held, and is counted
-			r.stats.Lost++
-			r.nameless++
+			r.stats.Lost += n
+			r.nameless += n
 		}
-		r.note(text + ": what it held is lost")
 	}
 }
 
-// missingElsewhere reports whether messages are missing from a segment that need not be there: they were moved to another one.
-func (r *recovery) missingElsewhere() bool {
+// missingElsewhere returns how many messages are missing from segments that need not be there: they were moved to another one.
+func (r *recovery) missingElsewhere() (n int64) {
 	made := map[string]bool{}
 	for fact := range r.made {
 		made[missingSegment(uint32(fact))] = true
 	}
-	for text := range r.missing {
+	for text, k := range r.missing {
 		if strings.HasPrefix(text, "segment ") && !made[text] {
-			return true
+			n += int64(k)
 		}
 	}
-	return false
+	return n
 }
 
 // missingSegment is the key of recovery.missing for a segment.

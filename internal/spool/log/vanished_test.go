@@ -17,8 +17,8 @@ import (
 )
 
 // cutSpool leaves a spool as a kill does whose last segment holds messages that no checkpoint knows, small and
-// large ones, every one deferred if deferred says so.
-func cutSpool(t *testing.T, deferred bool) (w *world, hot string, ends []int64) {
+// large ones, every one deferred if deferred says so. Before that last is done.
+func cutSpool(t *testing.T, deferred bool, last ...func(*Store) error) (w *world, hot string, ends []int64) {
 	mem := vfs.NewMem()
 	w = newWorld(t, mem)
 	w.o.SegmentSize = 1 << 20
@@ -38,6 +38,11 @@ func cutSpool(t *testing.T, deferred bool) (w *world, hot string, ends []int64) 
 	w.report(mail.ChangeDefer, 0, gone)
 	w.report(mail.ChangeDone, 0, gone)
 	w.report(mail.ChangeDone, 1, gone)
+	for _, f := range last {
+		if err := f(w.s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.sure()
 	hot = w.s.hot.id.name()
 	close(w.s.quit)
@@ -134,8 +139,9 @@ func (l *ledger) bodyKept(fs vfs.FS, id mail.QueueID, k *known) error {
 	return nil
 }
 
-// TestP2CutSegmentUnnamed: also where no journal names the messages, the end of a record that is missing keeps their files.
-func TestP2CutSegmentUnnamed(t *testing.T) {
+// TestP2CutSegmentUntold: also where no journal names the messages, nor knows how far the segment was durable, the end of a
+// record that is missing keeps their files.
+func TestP2CutSegmentUntold(t *testing.T) {
 	w, hot, ends := cutSpool(t, false)
 	clone := w.o.FS.(*vfs.Mem)
 	cutFile(t, clone, filepath.Join("queue", hot), ends[2]+100)
