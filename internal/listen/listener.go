@@ -116,7 +116,7 @@ type socket struct {
 // New checks the bindings and opens nothing.
 func New(o Options) (*Listener, error) {
 	if o.Listen == nil {
-		var lc net.ListenConfig
+		lc := net.ListenConfig{KeepAliveConfig: KeepAlive()}
 		// Multipath TCP gains nothing on the way to a mail server, and its sockets lack some
 		// of the ways to send a file quickly.
 		lc.SetMultipathTCP(false)

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -40,11 +39,7 @@ type TestSent struct {
 // SendTest sends a message to one of our own bindings as any client would. The error is of the
 // connection; a refusal is in the result.
 func (v *Server) SendTest(ctx context.Context, m TestMessage) (TestSent, error) {
-	dial := v.dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	nc, err := dial(ctx, "tcp", m.Addr)
+	nc, err := v.dial(ctx, "tcp", m.Addr)
 	if err != nil {
 		return TestSent{}, err
 	}

@@ -34,9 +34,9 @@ type Server struct {
 	name     string
 	log      *slog.Logger
 	fs       vfs.FS
-	dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network
-	resolver dns.Resolver                                                         // nil: the servers that the configuration names
-	hostName func() string                                                        // looked up once, when it is needed
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	resolver dns.Resolver  // nil: the servers that the configuration names
+	hostName func() string // looked up once, when it is needed
 
 	plan    atomic.Pointer[plan]
 	store   spool.Store
@@ -77,7 +77,7 @@ type Server struct {
 // delivered before start.
 func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.VirtualServer, memory *shed) (*Server, error) {
 	v := &Server{
-		name: c.Name, log: o.Log, fs: o.FS, dial: o.Dial, resolver: o.Resolver,
+		name: c.Name, log: o.Log, fs: o.FS, dial: o.dialer(), resolver: o.Resolver,
 		hostName: sync.OnceValue(func() string { return hostName(ctx) }), keys: keyring.New(), shed: memory, files: o.OpenFiles,
 	}
 	v.ownName.wake = make(chan struct{}, 1)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/config"
 	"github.com/mailroot/mailroot/internal/dns"
+	"github.com/mailroot/mailroot/internal/listen"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -32,6 +33,14 @@ type Options struct {
 	OpenFiles int
 	// JitterSeed makes the times of retries repeatable; 0 stands for chance.
 	JitterSeed uint64
+}
+
+// dialer returns what makes the connections of a server.
+func (o *Options) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if o.Dial != nil {
+		return o.Dial
+	}
+	return (&net.Dialer{KeepAliveConfig: listen.KeepAlive()}).DialContext
 }
 
 // Service is a running relay: all virtual servers of one configuration file.
