@@ -242,6 +242,31 @@ func TestEndlessLineF16(t *testing.T) {
 	})
 }
 
+// TestNoopF21: who says NOOP each four seconds (RFC 5321 §4.1.1.9) keeps the connection for an hour; the twentieth in a row
+// at three ends it, and so it does at once.
+func TestNoopF21(t *testing.T) {
+	bubble(t, func(t *testing.T, o *session.Options, _ *sessiontest.Memory) {
+		c := sessiontest.Dial(t, o)
+		c.Expect("220 *")
+		for range time.Hour / (4 * time.Second) {
+			c.Command("NOOP", "250 *")
+			time.Sleep(4 * time.Second)
+		}
+		c.Command("QUIT", "221 *")
+		c.Ends(session.ClosedByQuit)
+		for _, pause := range []time.Duration{0, 3 * time.Second} {
+			c := sessiontest.Dial(t, o)
+			c.Expect("220 *")
+			for range 19 {
+				c.Command("NOOP", "250 *")
+				time.Sleep(pause)
+			}
+			c.Command("NOOP", "421 4.7.0 *")
+			c.Ends(session.ClosedByErrors)
+		}
+	})
+}
+
 // TestLongTextF17: long lines pass unchanged up to 1 MB.
 func TestLongTextF17(t *testing.T) {
 	bubble(t, func(t *testing.T, o *session.Options, m *sessiontest.Memory) {
