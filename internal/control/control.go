@@ -157,14 +157,15 @@ func pickupStatus(v *service.Server) PickupStatus {
 const maxNotes = 10
 
 func spoolStatus(st spool.Stats) SpoolStatus {
-	n := min(len(st.Notes), maxNotes)
+	notes := append(st.Notes, st.Unfinished...)
+	n := min(len(notes), maxNotes)
 	return SpoolStatus{
 		Octets: st.Octets, Segments: st.Segments, Spares: st.Spares, SpareOctets: st.SpareSize,
 		Lost: st.Lost, Unread: st.Unread, Torn: st.Torn, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
 		Refused: st.Refused, Refusing: oneLine(st.Refusing), RefusingSince: st.RefusingSince,
 		ReadErrors: st.ReadErrors, Unreadable: oneLine(st.Unreadable), UnreadableSince: st.UnreadableSince,
 		Error: oneLine(st.LastError), ErrorAt: st.LastErrorAt,
-		Notes: st.Notes[:n], MoreNotes: int64(len(st.Notes)-n) + st.MoreNotes,
+		Notes: notes[:n], MoreNotes: int64(len(notes)-n) + st.MoreNotes,
 	}
 }
 

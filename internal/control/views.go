@@ -129,7 +129,7 @@ type SpoolStatus struct {
 	UnreadableSince time.Time `json:"unreadable_since,omitzero"`
 	Error           string    `json:"error,omitempty"` // the last one, also if it did no harm
 	ErrorAt         time.Time `json:"error_at,omitzero"`
-	// Notes is what was found wrong since the start, the first ten; MoreNotes counts the others.
+	// Notes is what was found wrong since the start, the first ten, what a crash has left behind the rest; MoreNotes counts the others.
 	Notes     []string `json:"notes,omitempty"`
 	MoreNotes int64    `json:"more_notes,omitempty"`
 }

@@ -45,9 +45,10 @@ type Server struct {
 	files   int // that the process may have open; 0: no limit
 	queue   *queue.Queue
 	freezes *freezes
-	// notes and moreNotes are what the log was told of the store's notes.
-	notes     int
-	moreNotes int64
+	// unfinished, notes and moreNotes are what the log was told of the store's notes.
+	unfinished int
+	notes      int
+	moreNotes  int64
 	// quarantine is what the store has put aside.
 	quarantine spool.Quarantine
 

@@ -14,6 +14,9 @@ const (
 	tendBadmail = 10 * time.Minute // counted and cleaned
 )
 
+// maxTold bounds the lines at once on what the spool has found wrong: 20 damaged records, and what comes behind them.
+const maxTold = 40
+
 // tend looks after the drop and badmail folders, and the spool's notes, until ctx ends.
 func (v *Server) tend(ctx context.Context) {
 	warned := ""
@@ -46,11 +49,17 @@ func (v *Server) tend(ctx context.Context) {
 // tellNotes tells the log what the spool has found wrong, each thing once. Only tend calls it, and start before.
 func (v *Server) tellNotes() {
 	s := v.store.Stats()
-	for _, note := range s.Notes[min(v.notes, len(s.Notes)):] {
+	for _, what := range s.Unfinished[min(v.unfinished, len(s.Unfinished)):] {
+		v.log.Warn("the spool found a write that had not come to its end, as a crash leaves it; as far as can be known it was not acknowledged", "server", v.name, "what", what)
+	}
+	v.unfinished = len(s.Unfinished)
+	notes := s.Notes[min(v.notes, len(s.Notes)):]
+	told := min(maxTold, len(notes))
+	for _, note := range notes[:told] {
 		v.log.Error("the spool found something wrong", "server", v.name, "what", note)
 	}
-	if s.MoreNotes > v.moreNotes {
-		v.log.Error("the spool found more wrong than is listed; see the quarantine folder", "server", v.name, "further", s.MoreNotes-v.moreNotes)
+	if further := int64(len(notes)-told) + s.MoreNotes - v.moreNotes; further > 0 {
+		v.log.Error("the spool found more wrong than is listed; see the quarantine folder", "server", v.name, "further", further)
 	}
 	v.notes, v.moreNotes = len(s.Notes), s.MoreNotes
 }

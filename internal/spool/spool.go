@@ -225,7 +225,11 @@ type Stats struct {
 	UnreadableSince time.Time
 	LastError       string // of a file operation, also if it did no harm; "": there was none
 	LastErrorAt     time.Time
-	// Notes says in words what the opening found wrong, and what was put aside since; the oldest 100.
+	// Unfinished says in words what the opening found of writes that had not come to their end, as a crash leaves them: as far as can be
+	// known nothing of it was acknowledged. The first 20; Torn counts all.
+	Unfinished []string
+	// Notes says in words what the opening found wrong, and what was put aside since; the oldest 100, of damaged records the
+	// first 20. Each part in quarantine has its reason beside it.
 	Notes []string
 	// MoreNotes counts the notes that were not kept.
 	MoreNotes int64

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,7 +196,7 @@ func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int, kind strin
 	if lost > mayLose {
 		return lost, fmt.Errorf("%d messages lost: %q", lost, st.Notes)
 	}
-	if (lost > 0 || back > 0) && len(st.Notes) == 0 {
+	if (lost > 0 || back > 0) && len(st.Notes)+len(st.Unfinished) == 0 {
 		return lost, fmt.Errorf("%d messages lost, %d come back, and no note of it", lost, back)
 	}
 	if lost > 0 && st.Lost+st.Torn == 0 {
@@ -224,6 +225,63 @@ func (l *ledger) checkDamaged(o Options, clone *vfs.Mem, mayLose int, kind strin
 		return lost, fmt.Errorf("second opening: %q", st.Notes)
 	}
 	return lost, s.Close()
+}
+
+// TestP2ManyDamaged damages each record of a segment: the first are named, all are counted and have their reason in quarantine.
+func TestP2ManyDamaged(t *testing.T) {
+	mem := vfs.NewMem()
+	w := newWorld(t, mem)
+	w.o.SegmentSize = 1 << 20
+	w.open()
+	const n = 60
+	for range n {
+		w.put(600, 1)
+	}
+	w.s.must = w.s.mustDone // no checkpoint knows them
+	w.tend()
+	close(w.s.quit)
+	<-w.s.idle
+	clone := mem.CrashClone(nil)
+	for name, size := range queueFiles(t, clone) {
+		if filepath.Ext(name) != ".seg" {
+			continue
+		}
+		f, err := clone.OpenReadWrite(filepath.Join("queue", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, size)
+		f.ReadAt(b, 0)
+		for id := range w.l.msgs {
+			at := bytes.Index(b, w.l.msgs[id].body)
+			if _, err := f.WriteAt([]byte{b[at] ^ 1}, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Close()
+	}
+	w.o.FS = clone
+	s := openDamaged(t, w.o)
+	for _, k := range w.l.msgs {
+		_ = k.compareOctets(s, k.env.ID) // damage of what was synced is found by who reads it
+	}
+	st := s.Stats()
+	reasons := 0
+	names, err := clone.ReadDir(filepath.Join("queue", quarantineName))
+	for _, name := range names {
+		if strings.HasSuffix(name, ".txt") {
+			reasons++
+		}
+	}
+	if all := int(st.Quarantined + st.Torn); err != nil || all < n || reasons != all {
+		t.Errorf("%d put aside, %d reasons, %v; want %d at least", all, reasons, err, n)
+	}
+	if named := len(st.Notes) + len(st.Unfinished); named > maxAlike+2 || int64(len(st.Notes))+st.MoreNotes != st.Quarantined {
+		t.Errorf("%d named, %d more, of %d: %q", named, st.MoreNotes, st.Quarantined, st.Unfinished)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestP2LockIsNoFile: what cannot be locked might be in use, so that the error says what to do.

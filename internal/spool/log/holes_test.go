@@ -67,7 +67,7 @@ func TestP2Holes(t *testing.T) {
 			if st.Messages != 3 || st.Held != 1 || st.Lost > 0 {
 				t.Errorf("%d messages, %d held, %d lost: %q", st.Messages, st.Held, st.Lost, st.Notes)
 			}
-			if ext != ".dat" && !strings.Contains(strings.Join(st.Notes, "\n"), filepath.Base(names[len(names)-1])) {
+			if ext != ".dat" && !strings.Contains(strings.Join(append(st.Notes, st.Unfinished...), "\n"), filepath.Base(names[len(names)-1])) {
 				t.Errorf("the file is not named: %q", st.Notes)
 			}
 		})

@@ -47,6 +47,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -240,11 +241,15 @@ func (s *Store) Stats() spool.Stats {
 	}
 	st.InFlight = s.inFlight.Load()
 	st.LowSpace, st.LowMemory = s.room.low.Load(), s.room.tight.Load()
-	st.Notes = append([]string(nil), st.Notes...)
+	st.Notes, st.Unfinished = slices.Clone(st.Notes), slices.Clone(st.Unfinished)
 	return st
 }
 
-const maxNotes = 100
+// maxNotes bounds Stats.Notes, maxAlike those of one kind, of which a single damaged segment brings thousands.
+const (
+	maxNotes = 100
+	maxAlike = 20
+)
 
 // note keeps a sentence for Stats. mu is held.
 func (s *Store) note(text string) {
@@ -253,6 +258,15 @@ func (s *Store) note(text string) {
 		return
 	}
 	s.stats.MoreNotes++
+}
+
+// noteDamaged keeps a sentence on the part that was put aside last: of the first alone, so that there is room for others. mu is held.
+func (s *Store) noteDamaged(text string) {
+	if s.stats.Quarantined > maxAlike {
+		s.stats.MoreNotes++
+		return
+	}
+	s.note(text)
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.o.Dir, name) }

@@ -158,7 +158,7 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 	s.mu.Lock()
 	s.stats.Quarantined++
 	s.stats.Lost++
-	s.note(reason + "; now " + quarantineName + "/" + name)
+	s.noteDamaged(reason + "; now " + quarantineName + "/" + name)
 	s.setAside(m.id, name)
 	s.forget(m.id)
 	s.mu.Unlock()

@@ -214,7 +214,7 @@ func (r *recovery) gap(g *segment, p gap, torn bool) {
 	if torn && (short || r.zeros(g, p)) {
 		// The write had not come to its end.
 		r.unfinished(g, p.off)
-		r.note(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
+		r.noteUnfinished(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
 		return
 	}
 	if torn && p.tail && g.reused && !r.ours(g, p.off) {
@@ -228,6 +228,13 @@ func (r *recovery) unfinished(g *segment, off int64) {
 	r.stats.Torn++
 	r.cut = true
 	g.reach = min(g.reach, off)
+}
+
+// noteUnfinished keeps a sentence on what a crash has left.
+func (r *recovery) noteUnfinished(text string) {
+	if len(r.stats.Unfinished) < maxAlike {
+		r.stats.Unfinished = append(r.stats.Unfinished, text)
+	}
 }
 
 // ours reports whether a record of g was begun at off, even if the salt that it begins with is damaged.
@@ -267,6 +274,7 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 	if torn {
 		r.unfinished(g, off)
 		reason += " (unfinished, as far as can be known)"
+		r.noteUnfinished(reason)
 	} else {
 		r.damaged = true
 		r.stats.Quarantined++
@@ -277,8 +285,8 @@ func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, rea
 		} else {
 			r.counted[id] = true
 		}
+		r.noteDamaged(reason)
 	}
-	r.note(reason)
 	r.keepOctets(g, off, length, id, reason)
 }
 
