@@ -25,7 +25,8 @@ func (q *Queue) Add(env *mail.Envelope) {
 		q.cache.keep(env, len(env.Recipients))
 	}
 	common := entry{
-		id: env.ID, arrived: seconds(env.Arrived), size: clamp32(env.Content.Size), group: q.groupOf(&env.Sender.Addr),
+		// By the queue's clock: the system's may have been set since that began, and nobody is to be given up for it.
+		id: env.ID, arrived: seconds(q.when(now)), size: clamp32(env.Content.Size), group: q.groupOf(&env.Sender.Addr),
 	}
 	if keep {
 		common.flags = flagCached
@@ -207,7 +208,8 @@ func (q *Queue) addPending(page []mail.Pending) bool {
 // readmit makes a new entry of a recipient of the spool and lets it wait where it waited.
 func (q *Queue) readmit(i uint32, e *entry, p *mail.Pending, now, latest int64) {
 	*e = entry{
-		id: p.ID, rcpt: uint32(p.Rcpt), arrived: seconds(p.Arrived), size: clamp32(p.Size),
+		// An arrival in the future is of a clock that was wrong.
+		id: p.ID, rcpt: uint32(p.Rcpt), arrived: min(seconds(p.Arrived), seconds(q.when(now))), size: clamp32(p.Size),
 		attempts: uint16(min(p.Attempts, math.MaxUint16)),
 	}
 	e.domain = q.domainOf(p.Domain)
