@@ -41,6 +41,9 @@ func Open(o Options) (*Store, error) {
 	}
 	err = s.checkFormat()
 	if err == nil {
+		err = s.unswap()
+	}
+	if err == nil {
 		err = s.recover()
 	}
 	if err != nil {
