@@ -40,7 +40,7 @@ func busySpool(t *testing.T, mem *vfs.Mem) *world {
 	return w
 }
 
-// TestP2UnreadableFile lets one file after the other give an I/O error: the spool opens, says so, leaves the file as it
+// TestP2UnreadableFile lets one file after the other give an I/O error, or be closed to the service: the spool opens, says so, leaves the file as it
 // is, keeps all else, and has everything again when the file can be read.
 func TestP2UnreadableFile(t *testing.T) {
 	mem := vfs.NewMem()
@@ -55,54 +55,56 @@ func TestP2UnreadableFile(t *testing.T) {
 		if !strings.Contains(name, "seg-") && !strings.Contains(name, "state-") && name != formatName {
 			continue
 		}
-		t.Run(name, func(t *testing.T) {
-			clone := mem.CrashClone(nil)
-			bad := func(op vfs.Op, path string, _ int) error {
-				if filepath.Base(path) == name && (op == vfs.OpOpen || op == vfs.OpRead) {
-					return syscall.EIO
+		for _, why := range []error{syscall.EIO, syscall.EACCES} {
+			t.Run(fmt.Sprint(name, " ", why), func(t *testing.T) {
+				clone := mem.CrashClone(nil)
+				bad := func(op vfs.Op, path string, _ int) error {
+					if filepath.Base(path) == name && (op == vfs.OpOpen || op == vfs.OpRead) {
+						return why
+					}
+					return nil
 				}
-				return nil
-			}
-			before := content(t, clone, name)
-			o := w.o
-			o.FS = vfs.Inject(clone, bad, nil)
-			for k := range 3 {
-				s, err := Open(o)
-				if err != nil {
-					t.Fatalf("opening %d: %v", k, err)
+				before := content(t, clone, name)
+				o := w.o
+				o.FS = vfs.Inject(clone, bad, nil)
+				for k := range 3 {
+					s, err := Open(o)
+					if err != nil {
+						t.Fatalf("opening %d: %v", k, err)
+					}
+					st := s.Stats()
+					if st.Unread == 0 && strings.HasPrefix(name, "state-") && len(st.Notes) == 0 {
+						s.Close()
+						return // it is older than the checkpoint, and not asked for any more
+					}
+					read++
+					if st.Unread != 1 || !strings.Contains(strings.Join(st.Notes, "\n"), name+" cannot be read and stays as it is") {
+						t.Fatalf("unread %d: %q", st.Unread, st.Notes)
+					}
+					if st.Lost+st.Quarantined > 0 {
+						t.Errorf("lost or put aside: %q", st.Notes)
+					}
+					if id := commitOne(t, s, []byte("Subject: new\r\n\r\n"), "r@example.com"); id <= w.l.maxID {
+						t.Errorf("id %v was given out before", id)
+					} else if err := s.Report(t.Context(), []mail.Change{{ID: id, Kind: mail.ChangeDone}}); err != nil {
+						t.Error(err)
+					}
+					if err := s.Close(); err != nil {
+						t.Fatal(err)
+					}
 				}
-				st := s.Stats()
-				if st.Unread == 0 && strings.HasPrefix(name, "state-") && len(st.Notes) == 0 {
-					s.Close()
-					return // it is older than the checkpoint, and not asked for any more
+				if content(t, clone, name) != before {
+					t.Error("the file has changed")
 				}
-				read++
-				if st.Unread != 1 || !strings.Contains(strings.Join(st.Notes, "\n"), name+" cannot be read and stays as it is") {
-					t.Fatalf("unread %d: %q", st.Unread, st.Notes)
+				o.FS = clone
+				if strings.HasSuffix(name, ".log") {
+					w.undefer() // new attempts are made meanwhile, so an old deferral is of no use
 				}
-				if st.Lost+st.Quarantined > 0 {
-					t.Errorf("lost or put aside: %q", st.Notes)
-				}
-				if id := commitOne(t, s, []byte("Subject: new\r\n\r\n"), "r@example.com"); id <= w.l.maxID {
-					t.Errorf("id %v was given out before", id)
-				} else if err := s.Report(t.Context(), []mail.Change{{ID: id, Kind: mail.ChangeDone}}); err != nil {
+				if err := w.l.checkOpen(o, false); err != nil {
 					t.Error(err)
 				}
-				if err := s.Close(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if content(t, clone, name) != before {
-				t.Error("the file has changed")
-			}
-			o.FS = clone
-			if strings.HasSuffix(name, ".log") {
-				w.undefer() // new attempts are made meanwhile, so an old deferral is of no use
-			}
-			if err := w.l.checkOpen(o, false); err != nil {
-				t.Error(err)
-			}
-		})
+			})
+		}
 	}
 }
 
