@@ -143,7 +143,7 @@ func (r *recovery) openFile(id fileID) (f vfs.File, size int64, reused bool, err
 	case whole || former:
 	case size < headerSize && id.kind == kindSegment:
 		r.stats.Torn++
-		r.note(id.name() + ": the file ends before its header does")
+		r.noteUnfinished(id.name() + ": the file ends before its header does")
 	case size > headerSize:
 		r.note(id.name() + ": the header is damaged; the name was used instead")
 	}
@@ -233,11 +233,12 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 			continue // the file's former life
 		}
 		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.name(), g.length, g.off)
-		r.note(reason)
 		if !g.whole && (g.tail || g.off >= in.durable) { // it was not synced when the power failed
 			r.stats.Torn++
+			r.noteUnfinished(reason)
 			continue
 		}
+		r.note(reason)
 		r.damaged = true
 		r.doubt()
 		r.stats.Quarantined++
@@ -395,10 +396,11 @@ func (r *recovery) checkBodies() {
 		reason := bodyName(id) + ": no record names it, and records are missing"
 		if r.damaged {
 			r.stats.Quarantined++
+			r.noteDamaged(reason)
 		} else {
 			reason = bodyName(id) + ": no record names it, and the end of a segment is missing or was never written; after a crash it was never acknowledged, after damage it may have been"
+			r.noteUnfinished(reason)
 		}
-		r.note(reason)
 		if err := r.moveAside(bodyName(id), reason); err != nil {
 			r.fault(err)
 		}
