@@ -49,6 +49,11 @@ type Store interface {
 	// process and are written as soon as the store can, but did not yet reach the disk.
 	Report(ctx context.Context, changes []mail.Change) error
 
+	// CanRecord reports whether Report has room to write down what it is told. While it has not, which ends by itself, what is
+	// delivered would be delivered again after a restart. It costs the reading of a flag. A disk that fails does not count:
+	// its fault is seen only when something is lost by it.
+	CanRecord() bool
+
 	// Status tells what became of each recipient of a message, in order, or ErrNotFound.
 	Status(ctx context.Context, id mail.QueueID) ([]RecipientStatus, error)
 
@@ -223,8 +228,11 @@ type Stats struct {
 	ReadErrors      int64
 	Unreadable      string
 	UnreadableSince time.Time
-	LastError       string // of a file operation, also if it did no harm; "": there was none
-	LastErrorAt     time.Time
+	// Unrecordable is why CanRecord says no, "": it says yes; UnrecordableSince is since when.
+	Unrecordable      string
+	UnrecordableSince time.Time
+	LastError         string // of a file operation, also if it did no harm; "": there was none
+	LastErrorAt       time.Time
 	// Unfinished says in words what the opening found of writes that had not come to their end, as a crash leaves them: as far as can be
 	// known nothing of it was acknowledged. The first 20; Torn counts all.
 	Unfinished []string

@@ -144,13 +144,14 @@ func (s *Store) checkpoint() error {
 }
 
 func (s *Store) takeCheckpoint() error {
-	head, b, err := s.beginCheckpoint()
+	must := !s.recorded() // else the journals say the same, and the reserve is for them
+	head, b, err := s.beginCheckpoint(must)
 	if err != nil {
 		return err
 	}
 	id := fileID{kindCheckpoint, b.num, newSalt()}
 	w, moved, err := s.checkpointFile(id, head, s.createBlockFile)
-	if vfs.IsNoSpace(err) {
+	if must && vfs.IsNoSpace(err) {
 		if err := s.dropSpares(); err != nil {
 			s.failed(err)
 		}
@@ -200,7 +201,7 @@ func (s *Store) checkpointFile(id fileID, head chkHead, create func(fileID, stri
 	if err = errors.Join(err, w.f.Close()); err == nil {
 		return w, moved, nil
 	}
-	if w.reserved == 0 || !s.returnReserve(id.name()+tmpSuffix, w.reserved) {
+	if w.reserved == 0 || !s.toReserve(id.name()+tmpSuffix, w.reserved) {
 		_ = s.fs.Remove(s.path(id.name() + tmpSuffix))
 	}
 	return nil, nil, err
@@ -212,13 +213,13 @@ type begun struct {
 	must, marks uint64
 }
 
-// beginCheckpoint starts a journal and returns what the checkpoint of its number begins with.
-func (s *Store) beginCheckpoint() (head chkHead, b begun, err error) {
+// beginCheckpoint starts a journal, of the reserve if it must, and returns what the checkpoint of its number begins with.
+func (s *Store) beginCheckpoint(must bool) (head chkHead, b begun, err error) {
 	s.ids.mu.Lock() // ids are reserved in the old journal or the new one, and known here
 	defer s.ids.mu.Unlock()
 	s.jmu.Lock()
 	old := s.journal
-	j, err := s.openJournal()
+	j, err := s.openJournal(must)
 	if err != nil {
 		s.jmu.Unlock()
 		return head, b, err
@@ -416,17 +417,19 @@ func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, b begun) {
 // removeOldState removes what is older than the checkpoint before the last one.
 func (s *Store) removeOldState() (err error) {
 	s.mu.Lock()
-	var old []fileID
-	for id := range s.stateFiles {
+	old := map[fileID]int64{}
+	for id, size := range s.stateFiles {
 		if id.num < s.prevChk && !s.unread[id] {
-			old = append(old, id)
+			old[id] = size
 		}
 	}
 	s.mu.Unlock()
-	for _, id := range old {
-		if e := s.removeFile(id.name()); e != nil {
-			err = errors.Join(err, e)
-			continue
+	for id, size := range old {
+		if !s.toReserve(id.name(), size) {
+			if e := s.removeFile(id.name()); e != nil {
+				err = errors.Join(err, e)
+				continue
+			}
 		}
 		s.mu.Lock()
 		delete(s.stateFiles, id)

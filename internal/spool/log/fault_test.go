@@ -178,6 +178,7 @@ func faultRun(t *testing.T, f *faults) (err error) {
 	}
 
 	// The fault has gone: all works as before.
+	w.s.recording.last = time.Time{} // long ago
 	w.faulty = false
 	w.tend()
 	id := w.put(2000, 1)

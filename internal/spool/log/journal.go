@@ -16,13 +16,13 @@ type journal struct {
 	blockFile
 }
 
-// openJournal makes a journal with the next number; its name is durable. jmu is held.
-func (s *Store) openJournal() (*journal, error) {
+// openJournal makes a journal with the next number, of the reserve if it must; its name is durable. jmu is held.
+func (s *Store) openJournal(must bool) (*journal, error) {
 	s.mu.Lock()
 	id := fileID{kindJournal, s.nextState, newSalt()}
 	s.mu.Unlock()
 	w, err := s.createBlockFile(id, "")
-	if vfs.IsNoSpace(err) {
+	if must && vfs.IsNoSpace(err) {
 		w, err = s.reserveFile(id, "")
 	}
 	if err != nil {
@@ -52,7 +52,9 @@ func (s *Store) ensureJournal() (err error) {
 		return spool.ErrClosed
 	}
 	if s.journal == nil {
-		s.journal, err = s.openJournal()
+		if s.journal, err = s.openJournal(true); vfs.IsNoSpace(err) {
+			s.unrecordable(err)
+		}
 	}
 	return err
 }
@@ -100,6 +102,7 @@ func (s *Store) writeJournal() error {
 		if err = s.continueJournal(); errors.Is(err, errNoReserve) { // what the journal has is as good as before
 			err = fmt.Errorf("journal: %w", err)
 			s.failed(err)
+			s.unrecordable(err)
 			return err
 		}
 	}
@@ -114,7 +117,11 @@ func (s *Store) writeJournal() error {
 	if first {
 		s.dirtySince = time.Now()
 	}
+	last := s.journal.reserved > 0 && !s.hasRoom()
 	s.mu.Unlock()
+	if last { // what is left is for what is under way
+		s.unrecordable(errNoReserve)
+	}
 	if first {
 		s.kick()
 	}

@@ -112,6 +112,9 @@ func (s *Store) checkRoom() error {
 	if s.room.low.Load() {
 		return errStorage(errLowSpace)
 	}
+	if !s.CanRecord() {
+		return errStorage(errNoRoom)
+	}
 	return nil
 }
 

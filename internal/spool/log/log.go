@@ -23,7 +23,7 @@
 //	body file          its message is done (marks synced)
 //	journal            two younger checkpoints are durable
 //	checkpoint         two younger ones are durable
-//	reserve            never: it becomes a journal or checkpoint
+//	reserve            never: it becomes a journal or checkpoint, and a file that may go becomes reserve while that is incomplete
 //
 // # Order
 //
@@ -78,6 +78,9 @@ type Options struct {
 	// Unreadable, if set, is told when messages begin to be unreadable for another reason than damage, with the
 	// reason, and with nil when they can be read again. It must not call the store.
 	Unreadable func(why error)
+	// Unrecordable, if set, is told when CanRecord becomes false, with the reason, and with nil when it is true again. It
+	// must not call the store.
+	Unrecordable func(why error)
 
 	// SyncInterval is the time after which changes are synced at the latest. 0: one second.
 	SyncInterval time.Duration
@@ -125,13 +128,14 @@ type Store struct {
 	fs   vfs.FS
 	lock io.Closer
 
-	ids      ids
-	limits   atomic.Pointer[Limits]
-	room     room
-	refusal  spell        // messages are refused
-	reading  spell        // messages cannot be read
-	inFlight atomic.Int64 // octets of chunks in use
-	chunks   [len(chunkSizes)]sync.Pool
+	ids       ids
+	limits    atomic.Pointer[Limits]
+	room      room
+	refusal   spell        // messages are refused
+	reading   spell        // messages cannot be read
+	recording spell        // what becomes of recipients cannot be written down, for want of room
+	inFlight  atomic.Int64 // octets of chunks in use
+	chunks    [len(chunkSizes)]sync.Pool
 	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must
 	// not leave the bubble that it was made in.
 	results sync.Pool
@@ -165,6 +169,7 @@ type Store struct {
 	setAsideAs  map[mail.QueueID]string // messages that went into quarantine, and their names there
 	spares      map[string]int64        // segments to be written over, with their octets
 	reserves    map[string]int64        // files for a full disk, with their octets
+	reserving   int                     // files that are about to be there too
 	// marks counts the events after which a mark in memory stands in no journal that was synced or is going to be;
 	// marksDone is what it was when the last checkpoint that succeeded began. While they differ nothing is removed.
 	marks, marksDone uint64
@@ -195,6 +200,7 @@ type Store struct {
 	spareUsed    int64
 	spareSince   time.Time
 	reserveRetry time.Time // no reserve is made before, after one could not be
+	reserveShort bool      // the reserve is not complete, and there is no room for it
 
 	imu       sync.Mutex // held by the one who reads or makes indexes
 	indexWait time.Time  // none is written before, after one could not be
@@ -214,11 +220,13 @@ func (s *Store) Stats() spool.Stats {
 	var now spool.Stats
 	s.refusalStats(&now)
 	s.readingStats(&now)
+	s.recordingStats(&now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.stats
 	st.Refused, st.Refusing, st.RefusingSince = now.Refused, now.Refusing, now.RefusingSince
 	st.ReadErrors, st.Unreadable, st.UnreadableSince = now.ReadErrors, now.Unreadable, now.UnreadableSince
+	st.Unrecordable, st.UnrecordableSince = now.Unrecordable, now.UnrecordableSince
 	st.Messages, st.Recipients, st.Held = int64(len(s.x.byID)), s.x.live, s.x.held
 	st.Segments = len(s.segs)
 	st.Octets = s.bodyOctets

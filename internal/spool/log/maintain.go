@@ -51,8 +51,9 @@ func (s *Store) tend() (again bool, err error) {
 	idle := s.sealIdle()
 	spare, serr := s.tendSpares()
 	reserve, verr := s.tendReserve()
+	mute := s.tendRecording()
 	indexes := s.tendIndexes()
-	return again || later || moved || idle || spare || reserve || indexes, errors.Join(err, rerr, merr, serr, verr)
+	return again || later || moved || idle || spare || reserve || mute || indexes, errors.Join(err, rerr, merr, serr, verr)
 }
 
 // announce writes into the journal that segments are about to go, so that they are not missed.
@@ -117,7 +118,10 @@ func (s *Store) removeTrash(segs []*segment, bodies []bodyFile, durable bool) (a
 		}
 	}
 	for _, b := range goBodies {
-		e := s.removeFile(bodyName(b.id))
+		var e error
+		if !s.toReserve(bodyName(b.id), b.size) {
+			e = s.removeFile(bodyName(b.id))
+		}
 		s.mu.Lock()
 		if s.bodyOctets -= b.size; e != nil {
 			s.bodyOctets += b.size

@@ -55,6 +55,7 @@ func Open(o Options) (*Store, error) {
 	if _, err := s.tendReserve(); err != nil {
 		s.failed(err)
 	}
+	s.tendRecording()
 	go s.maintain()
 	s.kick()
 	return s, nil

@@ -70,11 +70,13 @@ func (s *Store) recover() error {
 		s.nextState = max(s.nextState, id.num+1)
 	}
 	s.must++ // torn ends must be covered
-	if !r.marksDurable() {
-		s.marks++
-	}
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
+	if r.marksDurable() {
+		s.journal = r.resumeJournal()
+	} else {
+		s.marks++
+	}
 	if err := s.ensureJournal(); err != nil {
 		s.fault(err) // a full disk is no reason not to deliver what is there
 	}

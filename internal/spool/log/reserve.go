@@ -17,9 +17,13 @@ const reservePause = time.Minute
 
 var errNoReserve = fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
 
-// reserveFile makes a block file of one that stands by, whose place on disk is written over: nobody else can take it.
+// reserveFile makes a block file of one that stands by, or of a spare segment, whose place on disk is written over: nobody
+// else can take it.
 func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
 	from, size := s.takeOne(s.reserves)
+	if from == "" && s.reserveSpare() {
+		from, size = s.takeOne(s.reserves)
+	}
 	if from == "" {
 		return nil, errNoReserve
 	}
@@ -51,10 +55,11 @@ func (s *Store) renameReserve(from, name string, header []byte) (vfs.File, error
 	return s.fs.OpenReadWrite(name)
 }
 
-// keepReserve takes a file of the reserve that the opening has found, unless its making was cut off.
+// keepReserve takes a file of the reserve that the opening has found, unless its making was cut off. One that was a segment
+// may not have been cut to its size yet.
 func (s *Store) keepReserve(name string, size int64) {
-	if size >= s.o.reserve && len(s.reserves) < reserveFiles {
-		s.reserves[name] = size
+	if size >= s.o.reserve && len(s.reserves) < reserveFiles && s.cutReserve(name, size) == nil {
+		s.reserves[name] = s.o.reserve
 		return
 	}
 	if err := s.removeFile(name); err != nil {
@@ -71,46 +76,123 @@ func (w *blockFile) shed() error {
 	return w.f.Truncate(w.size)
 }
 
-// returnReserve makes a file that was not needed a part of the reserve again. False: it is not needed there either, or cannot be.
-func (s *Store) returnReserve(from string, size int64) bool {
+// bookReserve promises one more file to the reserve, unless it is complete; enterReserve must follow.
+func (s *Store) bookReserve() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name := reserveName(newSalt())
-	if len(s.reserves) >= reserveFiles || s.fs.Rename(s.path(from), s.path(name)) != nil {
+	if len(s.reserves)+s.reserving >= reserveFiles {
 		return false
 	}
-	s.reserves[name] = size
+	s.reserving++
 	return true
 }
 
-// tendReserve makes what is missing of the reserve, if there is room; again says that there was none.
-func (s *Store) tendReserve() (again bool, err error) {
-	for {
-		s.mu.Lock()
-		n := len(s.reserves)
-		s.mu.Unlock()
-		if n >= reserveFiles {
-			return false, nil
-		}
-		if time.Now().Before(s.reserveRetry) {
-			return true, nil
-		}
-		// Twice what it takes, so that the last octets are left to what is written meanwhile.
-		if free, err := s.fs.Space(s.o.Dir); err == nil && (free.Bytes < 2*uint64(s.o.reserve) || free.Inodes < 2) {
-			return true, nil
-		}
-		name := reserveName(newSalt())
-		if err := s.makeReserve(s.path(name)); err != nil {
-			s.reserveRetry = time.Now().Add(reservePause)
-			if vfs.IsNoSpace(err) {
-				return true, nil
-			}
-			return true, fmt.Errorf("reserve: %w", err)
-		}
-		s.mu.Lock()
+// enterReserve keeps the promise, or gives it up after an error.
+func (s *Store) enterReserve(name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reserving--; err == nil {
 		s.reserves[name] = s.o.reserve
-		s.mu.Unlock()
 	}
+}
+
+// toReserve makes a file that is needed no more a part of the reserve. It has that name for good before it is cut to its
+// size: of what is cut off others may take the place, and a power cut must not leave a segment that has lost its end.
+// False: the reserve is complete, or the file is of no use; the caller removes it.
+func (s *Store) toReserve(from string, size int64) bool {
+	if size < s.o.reserve || !s.bookReserve() {
+		return false
+	}
+	name := reserveName(newSalt())
+	err := s.fs.Rename(s.path(from), s.path(name))
+	if err == nil {
+		if err = s.fs.SyncDir(s.o.Dir); err == nil {
+			err = s.cutReserve(name, size)
+		}
+		if err != nil {
+			_ = s.fs.Remove(s.path(name))
+		}
+	}
+	s.enterReserve(name, err)
+	return err == nil
+}
+
+func (s *Store) cutReserve(name string, size int64) error {
+	if size == s.o.reserve {
+		return nil
+	}
+	f, err := s.fs.OpenReadWrite(s.path(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Truncate(s.o.reserve), f.Close())
+}
+
+// reserveSpare makes a spare segment a part of the reserve.
+func (s *Store) reserveSpare() bool {
+	name, size := s.takeOne(s.spares)
+	if name == "" {
+		return false
+	}
+	if s.toReserve(name, size) {
+		return true
+	}
+	if err := s.removeFile(name); err != nil {
+		s.failed(err)
+	}
+	return false
+}
+
+// tendReserve makes what is missing of the reserve, of spares if there is no other room; again says that there was none.
+func (s *Store) tendReserve() (again bool, err error) {
+	for s.bookReserve() {
+		name := reserveName(newSalt())
+		err := s.newReserve(name)
+		s.enterReserve(name, err)
+		switch {
+		case err == nil:
+		case errors.Is(err, errReserveLater):
+			return true, nil
+		case !vfs.IsNoSpace(err):
+			return true, fmt.Errorf("reserve: %w", err)
+		case !s.reserveSpare():
+			return true, nil
+		}
+	}
+	s.reserveShort = false
+	return false, nil
+}
+
+var (
+	errReserveLater = errors.New("not yet")
+	errReserveShort = fmt.Errorf("too little is left for the reserve: %w", vfs.ErrNoSpace)
+)
+
+// newReserve is makeReserve when it is time to, and there is room.
+func (s *Store) newReserve(name string) error {
+	// Twice what it takes, so that the last octets are left to what is written meanwhile; the first is for that itself.
+	need := 2 * uint64(s.o.reserve)
+	s.mu.Lock()
+	if len(s.reserves) == 0 {
+		need /= 2
+	}
+	s.mu.Unlock()
+	free, err := s.fs.Space(s.o.Dir)
+	if err == nil && free.Bytes < need {
+		s.reserveShort = true
+		return errReserveShort
+	}
+	if time.Now().Before(s.reserveRetry) && s.CanRecord() {
+		return errReserveLater
+	}
+	if s.reserveShort = false; err == nil && free.Inodes < 2 {
+		return errReserveLater
+	}
+	if err = s.makeReserve(s.path(name)); err != nil { // where Space is not known, or not all of it is for us, the write finds out
+		s.reserveRetry = time.Now().Add(reservePause)
+		s.reserveShort = vfs.IsNoSpace(err)
+	}
+	return err
 }
 
 // makeReserve makes a file whose octets have a place on disk. A power cut may take its name: the next opening makes another.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -203,14 +204,17 @@ func TestF28LongQueueOnAFullDisk(t *testing.T) {
 // the next start will do.
 func TestF28StopTellsWhatIsNotRecorded(t *testing.T) {
 	mem := vfs.NewMem()
-	w := newWorld(t, mem)
+	w := newWorld(t, vfs.Inject(mem, func(op vfs.Op, path string, _ int) error {
+		if op == vfs.OpCreate && strings.Contains(path, "reserve-") {
+			return syscall.EIO
+		}
+		return nil
+	}, nil))
 	w.o.MinFree, w.o.MinInodes = -1, -1
-	w.o.reserve = 1 << 40
-	mem.SetFree(vfs.Space{Bytes: 1 << 20, Inodes: 1000})
+	w.faulty = true
 	w.open()
 	id := w.put(1000, 2)
 	w.tend()
-	w.faulty = true
 	mem.SetFree(vfs.Space{Inodes: 1000})
 	w.report(mail.ChangeDone, 0, id)
 	if err := w.s.Close(); !errors.Is(err, errUnrecorded) || !vfs.IsNoSpace(err) {

@@ -22,8 +22,8 @@ func (s *Store) takeOne(of map[string]int64) (name string, size int64) {
 	return "", 0
 }
 
-// spareOrRemove does away with the file of a segment that is empty: it becomes a spare, if one is wanted and
-// the file is of use, or is removed.
+// spareOrRemove does away with the file of a segment that is empty: it becomes a part of the reserve or a spare, if one is
+// wanted and the file is of use, or is removed.
 func (s *Store) spareOrRemove(g *segment) error {
 	if g.index.file != nil {
 		if err := s.removeFile(indexID(g.id).name()); err != nil {
@@ -31,6 +31,9 @@ func (s *Store) spareOrRemove(g *segment) error {
 		}
 	}
 	size := g.onDisk()
+	if !g.dead && s.toReserve(g.id.name(), size) {
+		return nil
+	}
 	s.mu.Lock()
 	keep := len(s.spares) < maxSpares && size >= s.o.SegmentSize && size <= 2*s.o.SegmentSize && !g.dead
 	s.mu.Unlock()
@@ -47,7 +50,7 @@ func (s *Store) spareOrRemove(g *segment) error {
 	return nil
 }
 
-// dropSpares removes the spares.
+// dropSpares removes the spares, but for what the reserve lacks.
 func (s *Store) dropSpares() error {
 	s.mu.Lock()
 	spares := maps.Clone(s.spares)
@@ -55,6 +58,9 @@ func (s *Store) dropSpares() error {
 	s.mu.Unlock()
 	var err error
 	for name, size := range spares {
+		if s.toReserve(name, size) {
+			continue
+		}
 		if e := s.removeFile(name); e != nil {
 			err = e
 			s.mu.Lock()

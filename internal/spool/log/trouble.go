@@ -34,8 +34,8 @@ func (s *Store) taken() {
 // calmDown ends the refusal when there is reason to. refusal.mu is held.
 func (s *Store) calmDown() {
 	r := &s.refusal
-	short := errors.Is(r.why, errLowSpace) || errors.Is(r.why, errLowMemory)
-	if s.room.low.Load() || s.room.tight.Load() || !r.good && !short {
+	short := errors.Is(r.why, errLowSpace) || errors.Is(r.why, errLowMemory) || errors.Is(r.why, errNoRoom)
+	if !s.CanRecord() || s.room.low.Load() || s.room.tight.Load() || !r.good && !short {
 		return
 	}
 	r.end(s.o.Refusing)

@@ -1,0 +1,116 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+// A store without room for its journal says so by CanRecord, and nothing more is delivered: what became of it would not be known
+// to the next opening. It looks for room once a second, by maintain.
+
+var errNoRoom = fmt.Errorf("there is no room to write down what becomes of mail: %w", vfs.ErrNoSpace)
+
+// lastPart of a reserve file is kept for what is under way when nothing else is left.
+const lastPart = 4
+
+// CanRecord implements spool.Store.
+func (s *Store) CanRecord() bool { return !s.recording.on.Load() }
+
+// unrecordable notes that there is no room for the journal.
+func (s *Store) unrecordable(err error) {
+	s.recording.strike(err, s.o.Unrecordable)
+	s.kick()
+}
+
+// hasRoom reports whether there is room for the journal that nobody else can take: a file stands by, or it was made of one and
+// has not filled it. jmu and mu are held.
+func (s *Store) hasRoom() bool {
+	return len(s.reserves)+s.reserving+len(s.spares) > 0 ||
+		s.journal != nil && s.journal.reserved-s.journal.size >= s.o.reserve/lastPart
+}
+
+// tendRecording finds out whether there is room for the journal, and begins or ends the spell by that; again says that it goes on. A
+// reserve that could not be made for another reason than want of room, such as an I/O error, does not count as missing.
+func (s *Store) tendRecording() (again bool) {
+	on := !s.CanRecord()
+	s.jmu.Lock()
+	var err error
+	if on {
+		err = s.ensureJournal()
+	}
+	s.mu.Lock()
+	room := s.hasRoom() || !s.reserveShort
+	s.mu.Unlock()
+	s.jmu.Unlock()
+	switch {
+	case err != nil: // the disk is full, which is noted already, or fails
+		return true
+	case !room:
+		s.unrecordable(errNoReserve)
+		return true
+	case !on:
+		return false
+	}
+	p := &s.recording
+	p.mu.Lock()
+	p.end(s.o.Unrecordable)
+	p.mu.Unlock()
+	if !s.CanRecord() {
+		return true
+	}
+	s.chkRetry = time.Time{} // what memory alone knows can be written down
+	return true
+}
+
+// recordingStats fills in what is told of it.
+func (s *Store) recordingStats(st *spool.Stats) {
+	p := &s.recording
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.why != nil {
+		st.Unrecordable, st.UnrecordableSince = p.why.Error(), p.since
+	}
+}
+
+// resumeJournal goes on in the newest journal where the disk is short and that has room that nobody else can take, so that
+// restarts do not use up the reserve. The journal was synced, and nothing was begun behind its last block; else, and where there is
+// no need, it returns nil.
+func (r *recovery) resumeJournal() *journal {
+	free, err := r.fs.Space(r.o.Dir)
+	if n := len(r.l.journals); err != nil || free.Bytes >= 2*uint64(r.o.reserve) || n == 0 {
+		return nil
+	}
+	id := r.l.journals[len(r.l.journals)-1]
+	size := r.l.sizes[id]
+	if id.num < r.chk || id.num+1 != r.nextState || size < r.o.reserve {
+		return nil
+	}
+	f, err := r.fs.OpenReadWrite(r.path(id.name()))
+	if err != nil {
+		return nil
+	}
+	var head [headerSize]byte
+	_, _ = f.ReadAt(head[:], 0)
+	if ours, err := id.checkHeader(head[:]); !ours || err != nil || head[11]&headerReused == 0 {
+		f.Close()
+		return nil
+	}
+	w := blockFile{id: id, f: f, size: headerSize, reserved: size}
+	in := readBlocks(f, size, id.salt)
+	b, err := in.next()
+	for ; err == nil; b, err = in.next() {
+		w.size, w.next = b.off+int64(len(b.payload)), b.num+1
+	}
+	w.synced = w.size
+	whole := len(in.gaps) == 1 && in.gaps[0].off == w.size && !begins(f, size, w.size, id.salt)
+	if !errors.Is(err, io.EOF) || !whole {
+		f.Close()
+		return nil
+	}
+	return &journal{w}
+}
