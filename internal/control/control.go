@@ -69,6 +69,9 @@ func (c *Control) Status(_ context.Context, a Actor) (Status, error) {
 		if vs.Spool.Refusing != "" {
 			s.Warnings = append(s.Warnings, "the queue takes no mail: "+vs.Spool.Refusing)
 		}
+		if vs.Spool.DeliveryWaits != "" {
+			s.Warnings = append(s.Warnings, "delivery waits for room on the queue's disk: "+vs.Spool.DeliveryWaits)
+		}
 		if vs.Spool.Unreadable != "" {
 			s.Warnings = append(s.Warnings, "queued mail cannot be read and waits: "+vs.Spool.Unreadable)
 		}
@@ -164,6 +167,7 @@ func spoolStatus(st spool.Stats) SpoolStatus {
 		Lost: st.Lost, Unread: st.Unread, Torn: st.Torn, LowSpace: st.LowSpace, LowMemory: st.LowMemory,
 		Refused: st.Refused, Refusing: oneLine(st.Refusing), RefusingSince: st.RefusingSince,
 		ReadErrors: st.ReadErrors, Unreadable: oneLine(st.Unreadable), UnreadableSince: st.UnreadableSince,
+		DeliveryWaits: oneLine(st.Unrecordable), DeliveryWaitsSince: st.UnrecordableSince,
 		Error: oneLine(st.LastError), ErrorAt: st.LastErrorAt,
 		Notes: notes[:n], MoreNotes: int64(len(notes)-n) + st.MoreNotes,
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -148,6 +149,44 @@ func TestUnreadableMail(t *testing.T) {
 	}
 	if n := log.count("level=ERROR"); n != 1 || log.count("queued mail cannot be read") != 1 {
 		t.Errorf("%d errors in the log: %q", n, log.all)
+	}
+}
+
+// TestDeliveryWaitsForRoom: that nothing is delivered since it could not be written down is a warning with its reason, and one line of the
+// log; that it is over, another (bad input F28).
+func TestDeliveryWaitsForRoom(t *testing.T) {
+	var room atomic.Bool
+	fs := vfs.Inject(vfs.OS{}, func(op vfs.Op, path string, _ int) error {
+		if op == vfs.OpCreate && strings.Contains(path, "Queue") && !room.Load() && strings.HasSuffix(path, ".log") {
+			return syscall.ENOSPC
+		}
+		return nil
+	}, nil)
+	var log lines
+	c, _ := startOn(t, fs, &log, "")
+	s, err := c.Status(t.Context(), admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp := s.VirtualServers[0].Spool
+	if w := strings.Join(s.Warnings, "\n"); !strings.Contains(w, "delivery waits for room on the queue's disk: journal: ") || sp.DeliveryWaits == "" || sp.DeliveryWaitsSince.IsZero() {
+		t.Errorf("warnings %q, spool %+v", s.Warnings, sp)
+	}
+	room.Store(true)
+	for range 1000 {
+		if s, err = c.Status(t.Context(), admin); err != nil {
+			t.Fatal(err)
+		}
+		if s.VirtualServers[0].Spool.DeliveryWaits == "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if sp := s.VirtualServers[0].Spool; sp.DeliveryWaits != "" || !sp.DeliveryWaitsSince.IsZero() {
+		t.Errorf("with room: %+v", sp)
+	}
+	if begins, ends := log.count("delivery waits for room"), log.count("delivery goes on"); begins != 1 || ends != 1 {
+		t.Errorf("the log tells of it %d times, and %d times that it is over: %q", begins, ends, log.all)
 	}
 }
 

@@ -127,8 +127,11 @@ type SpoolStatus struct {
 	ReadErrors      int64     `json:"read_errors"`             // reads of messages that failed, other than for damage, since the start
 	Unreadable      string    `json:"unreadable,omitempty"`    // why messages cannot be read at present
 	UnreadableSince time.Time `json:"unreadable_since,omitzero"`
-	Error           string    `json:"error,omitempty"` // the last one, also if it did no harm
-	ErrorAt         time.Time `json:"error_at,omitzero"`
+	// DeliveryWaits is why nothing is delivered at present, "": it is: there is no room on the queue's disk to write down what becomes of mail.
+	DeliveryWaits      string    `json:"delivery_waits,omitempty"`
+	DeliveryWaitsSince time.Time `json:"delivery_waits_since,omitzero"`
+	Error              string    `json:"error,omitempty"` // the last one, also if it did no harm
+	ErrorAt            time.Time `json:"error_at,omitzero"`
 	// Notes is what was found wrong since the start, the first ten, what a crash has left behind the rest; MoreNotes counts the others.
 	Notes     []string `json:"notes,omitempty"`
 	MoreNotes int64    `json:"more_notes,omitempty"`

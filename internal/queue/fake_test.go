@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,8 @@ type fakeStore struct {
 	failLoad func() error
 	opened   mail.QueueID // the largest id at the opening
 	loads    int
+	mute     atomic.Bool  // CanRecord says no
+	asked    atomic.Int64 // how often it was asked
 }
 
 type key struct {

@@ -13,6 +13,8 @@ import (
 // nowhere is a store that keeps nothing.
 type nowhere struct{}
 
+func (nowhere) CanRecord() bool { return true }
+
 func (nowhere) Load(context.Context, int, mail.QueueID, int) ([]mail.Pending, mail.QueueID, error) {
 	return nil, 0, nil
 }

@@ -178,7 +178,7 @@ func (q *Queue) end(r *run) {
 // over reports whether a run is to take no further batch.
 func (q *Queue) over(ctx context.Context, r *run) bool {
 	return r.ending || q.stopping || q.paused || r.left == 0 || r.to != r.hop.to || ctx.Err() != nil ||
-		r.hop.class == classDown && r.hop.runs > 1
+		r.hop.class == classDown && r.hop.runs > 1 || !q.store.CanRecord()
 }
 
 // next is Work.Next.

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// recordPause is how often a store that cannot record is asked while mail waits for that.
+const recordPause = time.Second
+
 // stepLimit bounds what is done at a stretch with the queue locked.
 const stepLimit = 512
 
@@ -21,9 +24,15 @@ func (q *Queue) schedule(ctx context.Context) {
 		more = q.thaw(now) || more
 		q.ring(now)
 		q.callNotices(now)
-		starts = q.pick(now, starts[:0])
+		records := q.store.CanRecord()
+		if starts = starts[:0]; records {
+			starts = q.pick(now, starts)
+		}
 		q.sleep = q.nextWake()
 		delay := time.Duration(min(q.sleep-now, math.MaxInt32)) * time.Millisecond
+		if !records && q.inLine() { // they stay in line
+			delay = min(delay, recordPause)
+		}
 		q.mu.Unlock()
 
 		for i, r := range starts {
@@ -154,6 +163,16 @@ func (q *Queue) ring(now int64) {
 		q.watch(h, now)
 		q.offer(h, now)
 	}
+}
+
+// inLine reports whether a hop waits for a connection.
+func (q *Queue) inLine() bool {
+	for c := range q.line {
+		if q.line[c].len() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // pick chooses the hops that get a connection now, in turn, and makes their runs.

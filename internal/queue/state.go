@@ -269,6 +269,8 @@ func (q *Queue) obstacle(h *hop, now int64) string {
 		return "the queue has not started"
 	case q.paused:
 		return "delivery is paused"
+	case !q.store.CanRecord():
+		return "delivery waits for room on the queue's disk"
 	case h.blocked > now:
 		return "the hop is down and will be tried again at " + stamp(q.when(h.blocked)) + said(h.last)
 	case h.runs >= limit && h.hung:

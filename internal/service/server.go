@@ -99,7 +99,7 @@ func openServer(ctx context.Context, o *Options, cfg *config.Config, c *config.V
 	}
 	made := make(chan struct{})
 	store, err := spoollog.Open(spoollog.Options{
-		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool, Unreadable: v.noteReading,
+		Dir: c.Folders.Queue, FS: v.fs, Limits: spoolLimits(cfg, c, memory.limit()), Refusing: v.noteSpool, Unreadable: v.noteReading, Unrecordable: v.noteRecording,
 		MaxOpenFiles: open.segments,
 		// Clients that come while a long queue is read wait for the banner and are not refused.
 		Locked: func() error { return v.listener.Bind(ctx) },
