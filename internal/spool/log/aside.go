@@ -14,6 +14,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -72,8 +73,8 @@ func (a aside) Show(ctx context.Context, name string) (spool.Aside, error) {
 		return spool.Aside{}, err
 	}
 	defer p.Close()
-	if p.record.id != 0 && p.Octets == p.record.size {
-		p.Whole = checkSum(ctx, p.message, p.off, p.Octets, p.record.crc) == nil
+	if p.record.ID != 0 && p.Octets == p.record.Size {
+		p.Whole = checkSum(ctx, p.message, p.off, p.Octets, p.record.CRC) == nil
 	}
 	return p.Aside, ctx.Err()
 }
@@ -115,7 +116,7 @@ func (a aside) Remove(_ context.Context, name string) error {
 type part struct {
 	spool.Aside
 	files   []vfs.File
-	record  record
+	record  format.Record
 	message io.ReaderAt // the message begins in it at off
 	off     int64
 	body    string // the file of the message in quarantine, if it has one of its own
@@ -158,7 +159,7 @@ func (a aside) open(name string) (*part, error) {
 	}
 	p.Reason, p.Time = a.reason(name)
 	if m := bodyPart.FindStringSubmatch(name); m != nil {
-		p.ID, _ = parseBodyName(m[1])
+		p.ID, _ = format.ParseBodyName(m[1])
 		p.message, p.Octets = f, p.Size
 		return p, nil
 	}
@@ -169,7 +170,7 @@ func (a aside) open(name string) (*part, error) {
 	if m[2] != "" {
 		p.ID, _ = mail.ParseQueueID(m[2])
 	}
-	seg, ok := parseName(m[1] + ".seg")
+	seg, ok := format.ParseName(m[1] + ".seg")
 	if !ok {
 		return p, nil
 	}
@@ -177,11 +178,11 @@ func (a aside) open(name string) (*part, error) {
 		return p, nil
 	}
 	r := &p.record
-	p.ID = r.id
+	p.ID = r.ID
 	// What is wrong with the envelope stands in the reason.
 	p.Envelope, _ = readEnvelope(f, r, 0)
-	if r.kind == recordInline {
-		p.message, p.off, p.Octets = f, headerSize, min(r.size, max(p.Size-headerSize, 0))
+	if r.Kind == format.RecordInline {
+		p.message, p.off, p.Octets = f, format.HeaderSize, min(r.Size, max(p.Size-format.HeaderSize, 0))
 		return p, nil
 	}
 	return p, a.findBody(p)
@@ -189,7 +190,7 @@ func (a aside) open(name string) (*part, error) {
 
 // findBody looks for the file of a message whose record is in quarantine.
 func (a aside) findBody(p *part) error {
-	dir, name := a.s.path(quarantineName), bodyName(p.record.id)
+	dir, name := a.s.path(quarantineName), format.BodyName(p.record.ID)
 	f, err := a.s.fs.Open(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -208,20 +209,20 @@ func (a aside) findBody(p *part) error {
 
 // salvage reads the header of a record in quarantine. One whose own checksum is wrong will do if its lengths fit
 // and the envelope is where it says, whole.
-func salvage(f io.ReaderAt, seg fileID, size int64) (record, bool) {
-	var h [headerSize]byte
-	if readFull(f, h[:], 0) != nil {
-		return record{}, false
+func salvage(f io.ReaderAt, seg format.ID, size int64) (format.Record, bool) {
+	var h [format.HeaderSize]byte
+	if format.ReadFull(f, h[:], 0) != nil {
+		return format.Record{}, false
 	}
-	if r, err := parseRecord(h[:], seg); err == nil {
+	if r, err := format.ParseRecord(h[:], seg); err == nil {
 		return r, true
 	}
-	le.PutUint64(h[:], seg.salt)
-	le.PutUint32(h[56:], seg.num)
-	le.PutUint32(h[60:], sum(h[:60]))
-	r, err := parseRecord(h[:], seg)
-	if err != nil || r.length() != align(size) {
-		return record{}, false
+	le.PutUint64(h[:], seg.Salt)
+	le.PutUint32(h[56:], seg.Num)
+	le.PutUint32(h[60:], format.Sum(h[:60]))
+	r, err := format.ParseRecord(h[:], seg)
+	if err != nil || r.Length() != format.Align(size) {
+		return format.Record{}, false
 	}
 	_, err = readEnvelope(f, &r, 0)
 	return r, err == nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/spool/spooltest"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
@@ -61,16 +62,16 @@ func TestP2Quarantine(t *testing.T) {
 	tests := []struct {
 		name            string
 		body            []byte
-		off             func(r record) int64 // in the record
-		file            bool                 // the octet is in the message's own file
+		off             func(r format.Record) int64 // in the record
+		file            bool                        // the octet is in the message's own file
 		envelope, whole bool
 	}{
-		{"message", body, func(record) int64 { return headerSize + 30 }, false, true, false},
-		{"envelope", body, func(r record) int64 { return r.envOff() + 12 }, false, false, true},
-		{"header", body, func(record) int64 { return 40 }, false, true, true},
-		{"length in the header", body, func(record) int64 { return 24 }, false, false, false},
-		{"message in its file", large, func(record) int64 { return 99 }, true, true, false},
-		{"envelope of a message in its file", large, func(r record) int64 { return r.envOff() + 12 }, false, false, true},
+		{"message", body, func(format.Record) int64 { return format.HeaderSize + 30 }, false, true, false},
+		{"envelope", body, func(r format.Record) int64 { return r.EnvOff() + 12 }, false, false, true},
+		{"header", body, func(format.Record) int64 { return 40 }, false, true, true},
+		{"length in the header", body, func(format.Record) int64 { return 24 }, false, false, false},
+		{"message in its file", large, func(format.Record) int64 { return 99 }, true, true, false},
+		{"envelope of a message in its file", large, func(r format.Record) int64 { return r.EnvOff() + 12 }, false, false, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -84,11 +85,11 @@ func TestP2Quarantine(t *testing.T) {
 			m := *s.x.find(id)
 			seg := s.segs[m.seg].id
 			s.mu.Unlock()
-			f, err := mem.Open(filepath.Join("queue", seg.name()))
+			f, err := mem.Open(filepath.Join("queue", seg.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := readRecord(f, seg, int64(m.off))
+			r, err := format.ReadRecord(f, seg, int64(m.off))
 			f.Close()
 			if err != nil {
 				t.Fatal(err)
@@ -96,10 +97,10 @@ func TestP2Quarantine(t *testing.T) {
 			close(s.quit) // as a kill leaves it, without a checkpoint
 			<-s.idle
 			o.FS = mem.CrashClone(nil)
-			path := filepath.Join("queue", seg.name())
+			path := filepath.Join("queue", seg.Name())
 			at := int64(m.off) + tt.off(r)
 			if tt.file {
-				path, at = filepath.Join("queue", bodyName(id)), tt.off(r)
+				path, at = filepath.Join("queue", format.BodyName(id)), tt.off(r)
 			}
 			flip(t, o.FS, path, at)
 

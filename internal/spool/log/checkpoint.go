@@ -10,20 +10,21 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // blockNote is a kind of block in checkpoints: the last replies.
-const blockNote blockKind = 'n'
+const blockNote format.BlockKind = 'n'
 
 // chkHead is what the first block of a checkpoint says.
 type chkHead struct {
 	ids     mail.QueueID // up to this one ids may have been given out
 	nextSeg uint32       // segments from this number on are younger than the checkpoint
 	covered map[uint32]int64
-	files   map[fileID]uint32 // the files of the segments, with the keys in covered
-	gone    map[fileID]bool   // segments that were to be removed
-	later   map[fileID]bool   // older journals to be read once more
+	files   map[format.ID]uint32 // the files of the segments, with the keys in covered
+	gone    map[format.ID]bool   // segments that were to be removed
+	later   map[format.ID]bool   // older journals to be read once more
 }
 
 func (h *chkHead) append(dst []byte) []byte {
@@ -36,55 +37,30 @@ func (h *chkHead) append(dst []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(h.files)))
 	for id, key := range h.files {
-		dst = binary.AppendUvarint(appendFile(dst, id), uint64(key))
+		dst = binary.AppendUvarint(format.AppendFile(dst, id), uint64(key))
 	}
-	dst = appendFiles(dst, h.gone)
-	return appendFiles(dst, h.later)
-}
-
-func appendFiles(dst []byte, list map[fileID]bool) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(list)))
-	for id := range list {
-		dst = appendFile(dst, id)
-	}
-	return dst
-}
-
-func appendFile(dst []byte, id fileID) []byte {
-	return le.AppendUint64(binary.AppendUvarint(dst, uint64(id.num)), id.salt)
-}
-
-func (d *decoder) file(kind fileKind) fileID {
-	num := uint32(d.uvarint())
-	return fileID{kind, num, d.uint64()}
-}
-
-func (d *decoder) files(kind fileKind) map[fileID]bool {
-	list := map[fileID]bool{}
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		list[d.file(kind)] = true
-	}
-	return list
+	dst = format.AppendFiles(dst, h.gone)
+	return format.AppendFiles(dst, h.later)
 }
 
 func (h *chkHead) parse(b []byte) bool {
-	d := decoder{b: b}
-	h.ids, h.nextSeg = mail.QueueID(d.uint64()), uint32(d.uvarint())
+	d := format.Decoder{B: b}
+	h.ids, h.nextSeg = mail.QueueID(d.Uint64()), uint32(d.Uvarint())
 	h.covered = map[uint32]int64{}
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		num := uint32(d.uvarint())
-		h.covered[num] = int64(d.uvarint() & math.MaxInt64)
+	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
+		num := uint32(d.Uvarint())
+		h.covered[num] = int64(d.Uvarint() & math.MaxInt64)
 	}
-	if !d.bad && len(d.b) == 0 { // of the first builds, which went by the number alone
+	if !d.Bad && len(d.B) == 0 { // of the first builds, which went by the number alone
 		return true
 	}
-	h.files = map[fileID]uint32{}
-	for n := d.uvarint(); n > 0 && !d.bad; n-- {
-		id := d.file(kindSegment)
-		h.files[id] = uint32(d.uvarint())
+	h.files = map[format.ID]uint32{}
+	for n := d.Uvarint(); n > 0 && !d.Bad; n-- {
+		id := d.File(format.KindSegment)
+		h.files[id] = uint32(d.Uvarint())
 	}
-	h.gone, h.later = d.files(kindSegment), d.files(kindJournal)
-	return !d.bad && len(d.b) == 0
+	h.gone, h.later = d.Files(format.KindSegment), d.Files(format.KindJournal)
+	return !d.Bad && len(d.B) == 0
 }
 
 // quietFraction: when nothing happens a journal is worth a checkpoint at this part of CheckpointSize.
@@ -102,8 +78,8 @@ func (s *Store) checkpointDue(quiet bool) (due, later bool) {
 	var journals, old int64
 	for id, n := range s.stateFiles {
 		switch {
-		case id.kind != kindJournal:
-		case id.num >= s.lastChk:
+		case id.Kind != format.KindJournal:
+		case id.Num >= s.lastChk:
 			journals += n
 		default: // kept until there is one checkpoint more
 			old += n
@@ -127,7 +103,7 @@ func (s *Store) nextCheckpoint() int64 {
 // movedNote is a note that the checkpoint has copied.
 type movedNote struct {
 	slot, rcpt uint32
-	from, to   replyPos
+	from, to   format.ReplyPos
 }
 
 // checkpoint begins a new journal and writes down all that was so when it began, or has become so since.
@@ -149,7 +125,7 @@ func (s *Store) takeCheckpoint() error {
 	if err != nil {
 		return err
 	}
-	id := fileID{kindCheckpoint, b.num, newSalt()}
+	id := format.ID{Kind: format.KindCheckpoint, Num: b.num, Salt: format.NewSalt()}
 	w, moved, err := s.checkpointFile(id, head, s.createBlockFile)
 	if must && vfs.IsNoSpace(err) {
 		if err := s.dropSpares(); err != nil {
@@ -160,12 +136,12 @@ func (s *Store) takeCheckpoint() error {
 	if err != nil {
 		return err
 	}
-	if err = s.fs.Rename(s.path(id.name()+tmpSuffix), s.path(id.name())); err == nil {
+	if err = s.fs.Rename(s.path(id.Name()+tmpSuffix), s.path(id.Name())); err == nil {
 		err = s.fs.SyncDir(s.o.Dir)
 	}
 	if err != nil {
-		_ = s.fs.Remove(s.path(id.name() + tmpSuffix))
-		_ = s.fs.Remove(s.path(id.name())) // renamed, but perhaps not for good
+		_ = s.fs.Remove(s.path(id.Name() + tmpSuffix))
+		_ = s.fs.Remove(s.path(id.Name())) // renamed, but perhaps not for good
 		return err
 	}
 	s.endCheckpoint(w, moved, b)
@@ -180,29 +156,29 @@ func (s *Store) syncMarks(num uint32) error {
 	}
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if s.journal == nil || s.journal.id.num != num {
+	if s.journal == nil || s.journal.ID.Num != num {
 		return errors.New("its journal has failed meanwhile")
 	}
 	return nil
 }
 
 // checkpointFile writes the checkpoint, under its name for the time being, into a file that create makes.
-func (s *Store) checkpointFile(id fileID, head chkHead, create func(fileID, string) (*blockFile, error)) (w *blockFile, moved []movedNote, err error) {
+func (s *Store) checkpointFile(id format.ID, head chkHead, create func(format.ID, string) (*format.Writer, error)) (w *format.Writer, moved []movedNote, err error) {
 	w, err = create(id, tmpSuffix)
 	if err != nil {
 		return nil, nil, err
 	}
 	if moved, err = s.writeCheckpoint(w, head); err == nil {
-		err = s.syncMarks(id.num)
+		err = s.syncMarks(id.Num)
 	}
 	if err == nil {
-		err = errors.Join(w.shed(), w.f.Sync())
+		err = errors.Join(w.Shed(), w.F.Sync())
 	}
-	if err = errors.Join(err, w.f.Close()); err == nil {
+	if err = errors.Join(err, w.F.Close()); err == nil {
 		return w, moved, nil
 	}
-	if w.reserved == 0 || !s.toReserve(id.name()+tmpSuffix, w.reserved) {
-		_ = s.fs.Remove(s.path(id.name() + tmpSuffix))
+	if w.Reserved == 0 || !s.toReserve(id.Name()+tmpSuffix, w.Reserved) {
+		_ = s.fs.Remove(s.path(id.Name() + tmpSuffix))
 	}
 	return nil, nil, err
 }
@@ -230,19 +206,19 @@ func (s *Store) beginCheckpoint(must bool) (head chkHead, b begun, err error) {
 	s.dirtySince = time.Time{}
 	head = s.head()
 	s.sinceChk = 0
-	b = begun{j.id.num, s.must, s.marks}
+	b = begun{j.ID.Num, s.must, s.marks}
 	s.mu.Unlock()
 	s.jmu.Unlock()
 	if old == nil {
 		return head, b, nil
 	}
 	if dirty {
-		err = old.f.Sync()
+		err = old.F.Sync()
 	}
 	if err == nil {
-		err = old.shed()
+		err = old.Shed()
 	}
-	if err = errors.Join(err, old.f.Close()); err != nil {
+	if err = errors.Join(err, old.F.Close()); err != nil {
 		// Memory had all of it before the checkpoint began: it will do, if it succeeds.
 		s.mu.Lock()
 		s.must++
@@ -258,7 +234,7 @@ func (s *Store) beginCheckpoint(must bool) (head chkHead, b begun, err error) {
 func (s *Store) head() chkHead {
 	head := chkHead{
 		ids: s.ids.limit, nextSeg: s.nextSeg, covered: make(map[uint32]int64, len(s.segs)),
-		files: make(map[fileID]uint32, len(s.segs)), gone: map[fileID]bool{}, later: map[fileID]bool{},
+		files: make(map[format.ID]uint32, len(s.segs)), gone: map[format.ID]bool{}, later: map[format.ID]bool{},
 	}
 	for _, g := range s.segs {
 		head.covered[g.key], head.files[g.id] = g.covered(), g.key
@@ -267,7 +243,7 @@ func (s *Store) head() chkHead {
 		head.gone[g.id] = true
 	}
 	for id := range s.unread {
-		if id.kind == kindJournal {
+		if id.Kind == format.KindJournal {
 			head.later[id] = true
 		}
 	}
@@ -275,9 +251,9 @@ func (s *Store) head() chkHead {
 }
 
 // writeCheckpoint writes the blocks, a slab of the index at a time.
-func (s *Store) writeCheckpoint(w *blockFile, head chkHead) (moved []movedNote, err error) {
-	buf := head.append(beginBlock(nil))
-	if err := w.write(buf, blockHead); err != nil {
+func (s *Store) writeCheckpoint(w *format.Writer, head chkHead) (moved []movedNote, err error) {
+	buf := head.append(format.BeginBlock(nil))
+	if err := w.Write(buf, format.BlockHead); err != nil {
 		return nil, err
 	}
 	n := notes{s: s}
@@ -285,7 +261,7 @@ func (s *Store) writeCheckpoint(w *blockFile, head chkHead) (moved []movedNote, 
 	var list []movedNote
 	var count uint64
 	for i := 0; ; i++ {
-		buf, list = beginBlock(buf[:0]), list[:0]
+		buf, list = format.BeginBlock(buf[:0]), list[:0]
 		if !s.eachSlab(i, func(slab []message) {
 			for k := range slab {
 				if m := &slab[k]; m.id != 0 {
@@ -296,8 +272,8 @@ func (s *Store) writeCheckpoint(w *blockFile, head chkHead) (moved []movedNote, 
 		}) {
 			break
 		}
-		if len(buf) > blockHeader {
-			if err := w.write(buf, blockMessage); err != nil {
+		if len(buf) > format.BlockHeader {
+			if err := w.Write(buf, format.BlockMessage); err != nil {
 				return nil, err
 			}
 		}
@@ -306,8 +282,8 @@ func (s *Store) writeCheckpoint(w *blockFile, head chkHead) (moved []movedNote, 
 		}
 		moved = append(moved, list...)
 	}
-	buf = binary.AppendUvarint(beginBlock(buf[:0]), count)
-	return moved, w.write(buf, blockEnd)
+	buf = binary.AppendUvarint(format.BeginBlock(buf[:0]), count)
+	return moved, w.Write(buf, format.BlockEnd)
 }
 
 // Flags of a message and bits of a recipient in a checkpoint.
@@ -363,9 +339,9 @@ func (s *Store) appendMessage(dst []byte, list []movedNote, m *message, slot uin
 const noteKey = 12
 
 // writeNotes copies the notes of the list into blocks of their own and fills in where they are.
-func (s *Store) writeNotes(w *blockFile, n *notes, buf []byte, list []movedNote) ([]byte, []movedNote, error) {
+func (s *Store) writeNotes(w *format.Writer, n *notes, buf []byte, list []movedNote) ([]byte, []movedNote, error) {
 	kept := list[:0]
-	buf = beginBlock(buf[:0])
+	buf = format.BeginBlock(buf[:0])
 	for _, l := range list {
 		s.mu.Lock()
 		id := s.x.at(l.slot).id
@@ -376,18 +352,18 @@ func (s *Store) writeNotes(w *blockFile, n *notes, buf []byte, list []movedNote)
 		}
 		buf = le.AppendUint64(buf, uint64(id))
 		buf = le.AppendUint32(buf, l.rcpt)
-		l.to = replyAt(kindCheckpoint, w.id.num, w.size+int64(len(buf)))
+		l.to = format.ReplyAt(format.KindCheckpoint, w.ID.Num, w.Size+int64(len(buf)))
 		buf = append(buf, raw...)
 		kept = append(kept, l)
-		if len(buf) >= blockTarget {
-			if err := w.write(buf, blockNote); err != nil {
+		if len(buf) >= format.BlockTarget {
+			if err := w.Write(buf, blockNote); err != nil {
 				return buf, nil, err
 			}
-			buf = beginBlock(buf[:0])
+			buf = format.BeginBlock(buf[:0])
 		}
 	}
-	if len(buf) > blockHeader {
-		if err := w.write(buf, blockNote); err != nil {
+	if len(buf) > format.BlockHeader {
+		if err := w.Write(buf, blockNote); err != nil {
 			return buf, nil, err
 		}
 	}
@@ -395,10 +371,10 @@ func (s *Store) writeNotes(w *blockFile, n *notes, buf []byte, list []movedNote)
 }
 
 // endCheckpoint makes the new checkpoint the one that counts.
-func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, b begun) {
+func (s *Store) endCheckpoint(w *format.Writer, moved []movedNote, b begun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stateFiles[w.id] = w.size
+	s.stateFiles[w.ID] = w.Size
 	for _, l := range moved {
 		if int(l.slot) >= len(s.x.slabs)*slabSize { // the index was emptied
 			continue
@@ -410,23 +386,23 @@ func (s *Store) endCheckpoint(w *blockFile, moved []movedNote, b begun) {
 		}
 	}
 	s.mustDone, s.marksDone = max(s.mustDone, b.must), max(s.marksDone, b.marks)
-	s.prevChk, s.lastChk, s.chkSize, s.chkLive = s.lastChk, w.id.num, w.size, s.x.live
+	s.prevChk, s.lastChk, s.chkSize, s.chkLive = s.lastChk, w.ID.Num, w.Size, s.x.live
 	s.stats.Checkpoints++
 }
 
 // removeOldState removes what is older than the checkpoint before the last one.
 func (s *Store) removeOldState() (err error) {
 	s.mu.Lock()
-	old := map[fileID]int64{}
+	old := map[format.ID]int64{}
 	for id, size := range s.stateFiles {
-		if id.num < s.prevChk && !s.unread[id] {
+		if id.Num < s.prevChk && !s.unread[id] {
 			old[id] = size
 		}
 	}
 	s.mu.Unlock()
 	for id, size := range old {
-		if !s.toReserve(id.name(), size) {
-			if e := s.removeFile(id.name()); e != nil {
+		if !s.toReserve(id.Name(), size) {
+			if e := s.removeFile(id.Name()); e != nil {
 				err = errors.Join(err, e)
 				continue
 			}
@@ -443,32 +419,32 @@ var errCheckpoint = errors.New("not a whole checkpoint")
 
 // readCheckpoint reads a checkpoint into x and returns its head. An error that is not errCheckpoint is
 // one of reading. x is of no use after an error.
-func readCheckpoint(f io.ReaderAt, size int64, id fileID, x *index) (head chkHead, err error) {
-	r := readBlocks(f, size, id.salt)
+func readCheckpoint(f io.ReaderAt, size int64, id format.ID, x *index) (head chkHead, err error) {
+	r := format.Read(f, size, id.Salt)
 	var count, want uint64
 	ended := false
 	for next := uint32(0); ; next++ {
-		b, err := r.next()
+		b, err := r.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return head, err
 		}
-		ok := !ended && b.num == next && b.version == blockVersion && (next == 0) == (b.kind == blockHead)
+		ok := !ended && b.Num == next && b.Version == format.BlockVersion && (next == 0) == (b.Kind == format.BlockHead)
 		switch {
 		case !ok:
-		case b.kind == blockHead:
-			ok = head.parse(b.payload)
-		case b.kind == blockMessage:
+		case b.Kind == format.BlockHead:
+			ok = head.parse(b.Payload)
+		case b.Kind == format.BlockMessage:
 			var n uint64
-			n, ok = parseMessages(b.payload, x)
+			n, ok = parseMessages(b.Payload, x)
 			count += n
-		case b.kind == blockNote:
-			ok = parseNotes(&b, id.num, x)
-		case b.kind == blockEnd:
-			d := decoder{b: b.payload}
-			want, ended = d.uvarint(), true
+		case b.Kind == blockNote:
+			ok = parseNotes(&b, id.Num, x)
+		case b.Kind == format.BlockEnd:
+			d := format.Decoder{B: b.Payload}
+			want, ended = d.Uvarint(), true
 		default:
 			ok = false
 		}
@@ -476,35 +452,35 @@ func readCheckpoint(f io.ReaderAt, size int64, id fileID, x *index) (head chkHea
 			return head, fmt.Errorf("%w: block %d", errCheckpoint, next)
 		}
 	}
-	if !ended || count != want || len(r.gaps) > 0 {
-		return head, fmt.Errorf("%w: it ends at %d", errCheckpoint, r.off)
+	if !ended || count != want || len(r.Gaps) > 0 {
+		return head, fmt.Errorf("%w: it ends at %d", errCheckpoint, r.Off)
 	}
 	return head, nil
 }
 
 func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
-	d := decoder{b: payload}
-	for len(d.b) > 0 {
-		m := message{id: mail.QueueID(d.uint64())}
-		flags := d.byte()
+	d := format.Decoder{B: payload}
+	for len(d.B) > 0 {
+		m := message{id: mail.QueueID(d.Uint64())}
+		flags := d.Byte()
 		m.file, m.null = flags&chkFile != 0, flags&chkNull != 0
-		m.original, m.size = mail.QueueID(d.uvarint()), int64(d.uvarint())
-		m.seg, m.off, m.length = uint32(d.uvarint()), uint32(d.uvarint()), uint32(d.uvarint())
-		n := d.uvarint()
-		m.arrived = d.varint()
-		if d.bad || m.id == 0 || n > uint64(len(d.b)/2) || x.find(m.id) != nil {
+		m.original, m.size = mail.QueueID(d.Uvarint()), int64(d.Uvarint())
+		m.seg, m.off, m.length = uint32(d.Uvarint()), uint32(d.Uvarint()), uint32(d.Uvarint())
+		n := d.Uvarint()
+		m.arrived = d.Varint()
+		if d.Bad || m.id == 0 || n > uint64(len(d.B)/2) || x.find(m.id) != nil {
 			return count, false
 		}
 		p := x.add(m, int(n))
 		for i := range x.recipients(p) {
 			r := &x.recipients(p)[i]
-			flags := d.byte()
-			r.domain = x.domains.take(string(d.bytes()))
+			flags := d.Byte()
+			r.domain = x.domains.take(string(d.Bytes()))
 			if flags&chkDue != 0 {
-				r.due, r.attempts = d.varint(), uint16(d.uvarint())
+				r.due, r.attempts = d.Varint(), uint16(d.Uvarint())
 			}
 			if flags&rcptRouted != 0 {
-				to := string(d.bytes())
+				to := string(d.Bytes())
 				if to == "" || len(to) > mail.MaxRoute {
 					return count, false
 				}
@@ -512,7 +488,7 @@ func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
 			}
 			x.resume(p, r, flags)
 		}
-		if d.bad {
+		if d.Bad {
 			return count, false
 		}
 		count++
@@ -520,22 +496,22 @@ func parseMessages(payload []byte, x *index) (count uint64, ok bool) {
 	return count, true
 }
 
-func parseNotes(b *block, num uint32, x *index) bool {
-	d := decoder{b: b.payload}
-	for len(d.b) > 0 {
-		key := d.skip(noteKey)
+func parseNotes(b *format.Block, num uint32, x *index) bool {
+	d := format.Decoder{B: b.Payload}
+	for len(d.B) > 0 {
+		key := d.Skip(noteKey)
 		if key == nil {
 			return false
 		}
 		id, rcpt := mail.QueueID(le.Uint64(key)), le.Uint32(key[8:])
-		off := b.off + int64(len(b.payload)-len(d.b))
-		_, _, n := parseNote(d.b, id, int(rcpt))
+		off := b.Off + int64(len(b.Payload)-len(d.B))
+		_, _, n := format.ParseNote(d.B, id, int(rcpt))
 		if n == 0 {
 			return false
 		}
-		d.skip(n)
+		d.Skip(n)
 		if m := x.find(id); m != nil && rcpt < m.n {
-			x.recipients(m)[rcpt].reply = replyAt(kindCheckpoint, num, off)
+			x.recipients(m)[rcpt].reply = format.ReplyAt(format.KindCheckpoint, num, off)
 		}
 	}
 	return true

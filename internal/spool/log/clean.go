@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // clean moves the last messages of mostly dead segments into the segment for moved messages, and
@@ -54,7 +56,7 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		l.newOff = 0
 		rec, err := s.readStraggler(l)
 		switch {
-		case errors.Is(err, errDamage):
+		case errors.Is(err, format.ErrDamage):
 			s.damagedStraggler(l, err)
 			continue
 		case err != nil:
@@ -62,13 +64,13 @@ func (s *Store) moveSome(list []straggler) (n int, err error) {
 		case rec == nil: // gone meanwhile
 			continue
 		}
-		r, err := parseRecord(rec, l.g.id)
+		r, err := format.ParseRecord(rec, l.g.id)
 		if err != nil {
 			return 0, err
 		}
-		r.flags |= recordMoved
-		r.durable = uint32(start)
-		r.put(rec, cold.id)
+		r.Flags |= format.RecordMoved
+		r.Durable = uint32(start)
+		r.Put(rec, cold.id)
 		l.newOff = start + int64(len(buf))
 		buf = append(buf, rec...)
 	}
@@ -119,16 +121,16 @@ func (s *Store) readStraggler(l *straggler) ([]byte, error) {
 	}
 	defer s.unpin(l.g)
 	rec := make([]byte, l.length)
-	if err := readFull(f, rec, int64(l.off)); err != nil {
+	if err := format.ReadFull(f, rec, int64(l.off)); err != nil {
 		return nil, err
 	}
-	r, err := parseRecord(rec, l.g.id)
-	if err != nil || r.length() != int64(l.length) || r.id != l.id {
-		return nil, fmt.Errorf("%w: %w", errDamage, cmp.Or(err, errNoRecord))
+	r, err := format.ParseRecord(rec, l.g.id)
+	if err != nil || r.Length() != int64(l.length) || r.ID != l.id {
+		return nil, fmt.Errorf("%w: %w", format.ErrDamage, cmp.Or(err, format.ErrNoRecord))
 	}
-	off := r.envOff()
-	if sum(rec[headerSize:off]) != r.crc && r.kind == recordInline || sum(rec[off:off+int64(r.envLen)]) != r.envCRC {
-		return nil, fmt.Errorf("%w: CRC", errDamage)
+	off := r.EnvOff()
+	if format.Sum(rec[format.HeaderSize:off]) != r.CRC && r.Kind == format.RecordInline || format.Sum(rec[off:off+int64(r.EnvLen)]) != r.EnvCRC {
+		return nil, fmt.Errorf("%w: CRC", format.ErrDamage)
 	}
 	return rec, nil
 }

@@ -6,12 +6,13 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // commit is one message that waits to be written. Its owner waits until result is sent.
 type commit struct {
-	rec  record
+	rec  format.Record
 	env  *mail.Envelope
 	bufs [][]byte // the record, with room for its header at the front
 	few  [4][]byte
@@ -70,8 +71,8 @@ func (s *Store) commit(c *commit) error {
 func (s *Store) takeBatch() *commit {
 	batch := s.waiting.first
 	last := batch
-	for octets := batch.rec.length(); last.next != nil && octets < maxBatch; last = last.next {
-		octets += last.next.rec.length()
+	for octets := batch.rec.Length(); last.next != nil && octets < maxBatch; last = last.next {
+		octets += last.next.rec.Length()
 	}
 	s.waiting.first = last.next
 	if last.next == nil {
@@ -114,10 +115,10 @@ func (s *Store) write(batch *commit) {
 	for c := batch; c != nil; c = c.next {
 		n++
 		c.off = off
-		c.rec.durable = uint32(start)
-		c.rec.put(c.bufs[0], g.id)
+		c.rec.Durable = uint32(start)
+		c.rec.Put(c.bufs[0], g.id)
 		s.iov = append(s.iov, c.bufs...)
-		off += c.rec.length()
+		off += c.rec.Length()
 	}
 	iov := s.iov
 	_, err = g.f.WritevAt(iov, start)
@@ -149,10 +150,10 @@ func (s *Store) write(batch *commit) {
 }
 
 // enter puts a message that is in g into the index. mu is held.
-func (s *Store) enter(g *segment, off int64, r *record, env *mail.Envelope, verified bool) *message {
+func (s *Store) enter(g *segment, off int64, r *format.Record, env *mail.Envelope, verified bool) *message {
 	m := s.x.add(message{
-		id: r.id, original: r.original, size: r.size, arrived: toMillis(env.Arrived),
-		seg: g.key, off: uint32(off), length: uint32(r.length()), file: r.kind == recordFile, null: env.Sender.Addr.IsNull(), verified: verified,
+		id: r.ID, original: r.Original, size: r.Size, arrived: format.Millis(env.Arrived),
+		seg: g.key, off: uint32(off), length: uint32(r.Length()), file: r.Kind == format.RecordFile, null: env.Sender.Addr.IsNull(), verified: verified,
 	}, len(env.Recipients))
 	rcpts := s.x.recipients(m)
 	for i := range rcpts {
@@ -162,8 +163,8 @@ func (s *Store) enter(g *segment, off int64, r *record, env *mail.Envelope, veri
 	if m.file {
 		s.bodyOctets += m.size
 	}
-	if r.original != 0 {
-		if o := s.x.find(r.original); o != nil {
+	if r.Original != 0 {
+		if o := s.x.find(r.Original); o != nil {
 			o.refs++
 		}
 	}

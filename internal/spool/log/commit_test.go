@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -88,7 +89,7 @@ func TestBatchLimit(t *testing.T) {
 	var s Store
 	list := func(n int) (k int) {
 		for range n {
-			s.waiting.push(&commit{rec: record{kind: recordInline, size: 1 << 20}})
+			s.waiting.push(&commit{rec: format.Record{Kind: format.RecordInline, Size: 1 << 20}})
 		}
 		for c := s.takeBatch(); c != nil; c = c.next {
 			k++

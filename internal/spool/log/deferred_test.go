@@ -37,9 +37,9 @@ func TestDrainAfterManyDeferrals(t *testing.T) {
 	}
 	for range rounds {
 		for at := 0; at < messages; at += 500 {
-			before := s.journal.size
+			before := s.journal.Size
 			w.report(mail.ChangeDefer, 0, ids[at:at+500]...)
-			written += s.journal.size - before
+			written += s.journal.Size - before
 			tend()
 			most = max(most, state())
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // A segment is only appended to, so that one whose end has been cut off between two records looks whole. Journals therefore
@@ -23,17 +24,17 @@ func (s *Store) tellExtents() error {
 	if err := s.ensureJournal(); err != nil {
 		return err
 	}
-	s.jbuf = beginBlock(s.jbuf[:0])
+	s.jbuf = format.BeginBlock(s.jbuf[:0])
 	s.mu.Lock()
 	s.untold = false
 	for _, g := range s.segs {
-		if g.made && g.size > max(g.told, headerSize) {
-			s.jbuf = appendExtent(s.jbuf, g)
+		if g.made && g.size > max(g.told, format.HeaderSize) {
+			s.jbuf = format.AppendExtent(s.jbuf, g.id, g.size, g.live)
 			g.told = g.size
 		}
 	}
 	s.mu.Unlock()
-	if len(s.jbuf) == blockHeader {
+	if len(s.jbuf) == format.BlockHeader {
 		return nil
 	}
 	return s.writeJournal() // if that fails the checkpoint that makes it good covers them
@@ -56,12 +57,12 @@ func (e *extent) lost() int64 {
 	return max(0, e.unseen-int64(len(e.done)))
 }
 
-// extents are the last extents of segments, by segmentFact.
+// extents are the last extents of segments, by format.SegmentFact.
 type extents map[uint64]*extent
 
 // says notes what an entry says of a message that is not there.
-func (x extents) says(e *entry) {
-	if e.kind != byte(mail.ChangeDone) {
+func (x extents) says(e *format.Entry) {
+	if e.Kind != byte(mail.ChangeDone) {
 		return
 	}
 	for _, e1 := range x {
@@ -71,7 +72,7 @@ func (x extents) says(e *entry) {
 		if e1.done == nil {
 			e1.done = map[mail.QueueID]bool{}
 		}
-		e1.done[e.id] = true
+		e1.done[e.ID] = true
 	}
 }
 
@@ -86,17 +87,17 @@ func (x extents) doubt() {
 func (r *recovery) beginExtents() {
 	r.alive, r.keys = countAlive(&r.x), map[uint64]uint32{}
 	for id, key := range r.head.files {
-		r.keys[segmentFact(id)] = key
+		r.keys[format.SegmentFact(id)] = key
 	}
 	for key, g := range r.segs {
-		r.keys[segmentFact(g.id)] = key
+		r.keys[format.SegmentFact(g.id)] = key
 	}
 }
 
 // noteExtent notes what a journal says of a segment.
-func (r *recovery) noteExtent(e *entry) {
-	fact := uint64(e.id)
-	x := &extent{size: e.size, unseen: e.live}
+func (r *recovery) noteExtent(e *format.Entry) {
+	fact := uint64(e.ID)
+	x := &extent{size: e.Size, unseen: e.Live}
 	if key, ok := r.keys[fact]; ok {
 		x.unseen -= r.alive.count[key] + r.broken[key]
 	}
@@ -127,7 +128,7 @@ func (r *recovery) missEnd(g *segment, e *extent, n int64) {
 	r.damaged = true
 	r.stats.Lost += n
 	r.nameless += n
-	reason := fmt.Sprintf("%s: octets %d to %d were synced, and are missing or cannot be read", g.id.name(), g.reach, e.size)
+	reason := fmt.Sprintf("%s: octets %d to %d were synced, and are missing or cannot be read", g.id.Name(), g.reach, e.size)
 	if n > 0 {
 		r.note(fmt.Sprintf("%s: %d messages lost", reason, n))
 	} else {

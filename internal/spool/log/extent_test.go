@@ -107,7 +107,7 @@ func TestP2CutSegmentDelivered(t *testing.T) {
 	}
 	w.report(mail.ChangeDone, 0, after)
 	w.sure()
-	hot := filepath.Join("queue", w.s.hot.id.name())
+	hot := filepath.Join("queue", w.s.hot.id.Name())
 	close(w.s.quit)
 	<-w.s.idle
 	clone := mem.CrashClone(nil)

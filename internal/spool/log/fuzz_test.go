@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -20,14 +21,14 @@ func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 99)) }
 const fuzzSalt = 0x7461736c_7a7a7566 // "fuzzsalt"
 
 // spoolWith makes a queue folder that holds one file.
-func spoolWith(t testing.TB, id fileID, contents []byte) vfs.FS {
+func spoolWith(t testing.TB, id format.ID, contents []byte) vfs.FS {
 	mem := vfs.NewMem()
 	if err := mem.MkdirAll("queue"); err != nil {
 		t.Fatal(err)
 	}
-	f, err := mem.Create("queue/" + id.name())
+	f, err := mem.Create("queue/" + id.Name())
 	if err == nil {
-		_, err = f.WritevAt([][]byte{id.header(0), contents}, 0)
+		_, err = f.WritevAt([][]byte{id.Header(0), contents}, 0)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +66,7 @@ func survive(t *testing.T, fs vfs.FS) {
 }
 
 // sampleSegment returns records as they stand in a segment.
-func sampleSegment(t testing.TB, id fileID) []byte {
+func sampleSegment(t testing.TB, id format.ID) []byte {
 	var out []byte
 	for i, size := range []int{0, 5, 300} {
 		s := new(Store)
@@ -74,14 +75,14 @@ func sampleSegment(t testing.TB, id fileID) []byte {
 		if _, err := x.buffer(bytes.Repeat([]byte("x"), size)); err != nil {
 			t.Fatal(err)
 		}
-		x.size, x.crc = int64(size), sum(bytes.Repeat([]byte("x"), size))
+		x.size, x.crc = int64(size), format.Sum(bytes.Repeat([]byte("x"), size))
 		env := benchEnvelope()
 		env.ID = x.id
 		if err := x.finishRecord(env); err != nil {
 			t.Fatal(err)
 		}
-		x.c.rec.durable = uint32(headerSize + len(out))
-		x.c.rec.put(x.c.bufs[0], id)
+		x.c.rec.Durable = uint32(format.HeaderSize + len(out))
+		x.c.rec.Put(x.c.bufs[0], id)
 		out = append(out, bytes.Join(x.c.bufs, nil)...)
 	}
 	return out
@@ -90,7 +91,7 @@ func sampleSegment(t testing.TB, id fileID) []byte {
 // FuzzSegment reads anything as the contents of a segment. The CRCs of headers are made right where
 // a salt stands, so that the fuzzer comes past them.
 func FuzzSegment(f *testing.F) {
-	id := fileID{kindSegment, 1, fuzzSalt}
+	id := format.ID{Kind: format.KindSegment, Num: 1, Salt: fuzzSalt}
 	sample := sampleSegment(f, id)
 	f.Add(sample, true)
 	f.Add(sample[:len(sample)-9], false)
@@ -98,10 +99,10 @@ func FuzzSegment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
 		if mend {
 			b = bytes.Clone(b)
-			for off := 0; off+headerSize <= len(b); off++ {
+			for off := 0; off+format.HeaderSize <= len(b); off++ {
 				if le.Uint64(b[off:]) == fuzzSalt {
-					le.PutUint32(b[off+56:], id.num)
-					le.PutUint32(b[off+60:], sum(b[off:off+60]))
+					le.PutUint32(b[off+56:], id.Num)
+					le.PutUint32(b[off+60:], format.Sum(b[off:off+60]))
 				}
 			}
 		}
@@ -109,15 +110,15 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-func sampleJournal(id fileID) []byte {
-	w := blockFile{id: id, f: discard{}, size: headerSize}
+func sampleJournal(id format.ID) []byte {
+	w := format.Writer{ID: id, F: discard{}, Size: format.HeaderSize}
 	var out []byte
 	for i := range 3 {
-		b := appendFact(appendFact(appendFact(beginBlock(nil), entryIDs, 1000), entryMade, uint64(i)), entryGone, 2)
+		b := format.AppendFact(format.AppendFact(format.AppendFact(format.BeginBlock(nil), format.EntryIDs, 1000), format.EntryMade, uint64(i)), format.EntryGone, 2)
 		for _, kind := range []mail.ChangeKind{mail.ChangeDefer, mail.ChangeHold, mail.ChangeRelease, mail.ChangeNoticed, mail.ChangeRoute, mail.ChangeDone} {
-			b, _ = appendChange(b, &mail.Change{ID: mail.QueueID(i + 1), Kind: kind, Attempts: i, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later"), Host: "mx", Route: "[192.0.2.1]:25"})
+			b, _ = format.AppendChange(b, &mail.Change{ID: mail.QueueID(i + 1), Kind: kind, Attempts: i, Reply: mail.NewReply(450, mail.Enhanced(4, 2, 1), "later"), Host: "mx", Route: "[192.0.2.1]:25"})
 		}
-		_ = w.write(b, blockChanges)
+		_ = w.Write(b, format.BlockChanges)
 		out = append(out, b...)
 	}
 	return out
@@ -130,7 +131,7 @@ func (discard) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 // FuzzJournal reads anything as the contents of a journal, beside a segment with messages. The CRCs of
 // blocks are made right where a salt stands.
 func FuzzJournal(f *testing.F) {
-	id := fileID{kindJournal, 1, fuzzSalt}
+	id := format.ID{Kind: format.KindJournal, Num: 1, Salt: fuzzSalt}
 	sample := sampleJournal(id)
 	f.Add(sample, true)
 	f.Add(sample[3:], true)
@@ -140,10 +141,10 @@ func FuzzJournal(f *testing.F) {
 			b = mendBlocks(b)
 		}
 		fs := spoolWith(t, id, b)
-		seg := fileID{kindSegment, 1, fuzzSalt}
-		h, err := fs.Create("queue/" + seg.name())
+		seg := format.ID{Kind: format.KindSegment, Num: 1, Salt: fuzzSalt}
+		h, err := fs.Create("queue/" + seg.Name())
 		if err == nil {
-			_, err = h.WritevAt([][]byte{seg.header(0), sampleSegment(t, seg)}, 0)
+			_, err = h.WritevAt([][]byte{seg.Header(0), sampleSegment(t, seg)}, 0)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -155,13 +156,13 @@ func FuzzJournal(f *testing.F) {
 // mendBlocks makes the CRC of each block right.
 func mendBlocks(b []byte) []byte {
 	b = bytes.Clone(b)
-	for off := 0; off+blockHeader <= len(b); off++ {
+	for off := 0; off+format.BlockHeader <= len(b); off++ {
 		if le.Uint64(b[off:]) != fuzzSalt {
 			continue
 		}
-		end := min(len(b), off+blockHeader+int(le.Uint32(b[off+8:])&0xffff))
-		le.PutUint32(b[off+8:], uint32(end-off-blockHeader))
-		le.PutUint32(b[off+20:], blockSum(b[off:end]))
+		end := min(len(b), off+format.BlockHeader+int(le.Uint32(b[off+8:])&0xffff))
+		le.PutUint32(b[off+8:], uint32(end-off-format.BlockHeader))
+		le.PutUint32(b[off+20:], format.BlockSum(b[off:end]))
 	}
 	return b
 }
@@ -177,31 +178,31 @@ func FuzzCheckpoint(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, id := range w.s.stateIDs() {
-		if id.kind != kindCheckpoint {
+		if id.Kind != format.KindCheckpoint {
 			continue
 		}
-		h, err := mem.Open("queue/" + id.name())
+		h, err := mem.Open("queue/" + id.Name())
 		if err != nil {
 			f.Fatal(err)
 		}
 		size, _ := h.Size()
-		b := make([]byte, size-headerSize)
-		if _, err := h.ReadAt(b, headerSize); err != nil {
+		b := make([]byte, size-format.HeaderSize)
+		if _, err := h.ReadAt(b, format.HeaderSize); err != nil {
 			f.Fatal(err)
 		}
 		var salt [8]byte
-		le.PutUint64(salt[:], id.salt)
+		le.PutUint64(salt[:], id.Salt)
 		f.Add(bytes.ReplaceAll(b, salt[:], []byte("fuzzsalt")), true)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, mend bool) {
 		if mend {
 			b = mendBlocks(b)
 		}
-		survive(t, spoolWith(t, fileID{kindCheckpoint, 1, fuzzSalt}, b))
+		survive(t, spoolWith(t, format.ID{Kind: format.KindCheckpoint, Num: 1, Salt: fuzzSalt}, b))
 	})
 }
 
-func (s *Store) stateIDs() (ids []fileID) {
+func (s *Store) stateIDs() (ids []format.ID) {
 	for id := range s.stateFiles {
 		ids = append(ids, id)
 	}

@@ -4,11 +4,11 @@ import (
 	"iter"
 	"math/bits"
 	"strings"
-	"time"
 	"unique"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // index is everything about queued messages that is kept in memory. It holds no pointers but those
@@ -53,8 +53,8 @@ type message struct {
 
 // recipient is the state of one recipient.
 type recipient struct {
-	due      int64    // Unix milliseconds, 0: at once
-	reply    replyPos // where the last reply is to be found; 0: there was none
+	due      int64           // Unix milliseconds, 0: at once
+	reply    format.ReplyPos // where the last reply is to be found; 0: there was none
 	domain   uint32
 	attempts uint16
 	flags    uint8
@@ -165,7 +165,7 @@ func (x *index) remove(m *message) {
 }
 
 // apply does one change to a recipient that is not done.
-func (x *index) apply(m *message, r *recipient, kind mail.ChangeKind, due int64, attempts uint16, reply replyPos) {
+func (x *index) apply(m *message, r *recipient, kind mail.ChangeKind, due int64, attempts uint16, reply format.ReplyPos) {
 	switch kind {
 	case mail.ChangeDone:
 		if r.flags&rcptHeld != 0 {
@@ -303,18 +303,4 @@ func (d *domains) drop(id uint32) {
 		d.names[id] = ""
 		d.free = append(d.free, id)
 	}
-}
-
-func toMillis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

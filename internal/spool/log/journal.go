@@ -8,18 +8,19 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // journal is the one that is being written. Store.jmu guards it.
 type journal struct {
-	blockFile
+	format.Writer
 }
 
 // openJournal makes a journal with the next number, of the reserve if it must; its name is durable. jmu is held.
 func (s *Store) openJournal(must bool) (*journal, error) {
 	s.mu.Lock()
-	id := fileID{kindJournal, s.nextState, newSalt()}
+	id := format.ID{Kind: format.KindJournal, Num: s.nextState, Salt: format.NewSalt()}
 	s.mu.Unlock()
 	w, err := s.createBlockFile(id, "")
 	if must && vfs.IsNoSpace(err) {
@@ -31,19 +32,33 @@ func (s *Store) openJournal(must bool) (*journal, error) {
 	return s.enterJournal(w)
 }
 
+// createBlockFile makes a journal or checkpoint with its header; the name is not yet durable.
+func (s *Store) createBlockFile(id format.ID, suffix string) (*format.Writer, error) {
+	name := s.path(id.Name() + suffix)
+	f, err := s.fs.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	w, err := format.Begin(f, id)
+	if err != nil {
+		_ = s.fs.Remove(name)
+	}
+	return w, err
+}
+
 // enterJournal makes the name of a new journal durable, and counts it.
-func (s *Store) enterJournal(w *blockFile) (*journal, error) {
-	id := w.id
+func (s *Store) enterJournal(w *format.Writer) (*journal, error) {
+	id := w.ID
 	if err := s.fs.SyncDir(s.o.Dir); err != nil {
-		w.f.Close()
-		_ = s.fs.Remove(s.path(id.name()))
+		w.F.Close()
+		_ = s.fs.Remove(s.path(id.Name()))
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	s.mu.Lock()
 	s.nextState++ // only now: a number that is missing means that a journal was lost
-	s.stateFiles[id] = w.size
+	s.stateFiles[id] = w.Size
 	s.mu.Unlock()
-	return &journal{blockFile: *w}, nil
+	return &journal{Writer: *w}, nil
 }
 
 // ensureJournal makes a journal if there is none. jmu is held.
@@ -62,7 +77,7 @@ func (s *Store) ensureJournal() (err error) {
 // dropJournal gives up the journal after an error: what it holds beyond the last sync is in doubt.
 // Memory has everything, so that a checkpoint makes it good. jmu is held.
 func (s *Store) dropJournal(err error) {
-	s.journal.f.Close()
+	s.journal.F.Close()
 	s.journal = nil
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,12 +90,12 @@ func (s *Store) dropJournal(err error) {
 // its blocks and synced. jmu is held.
 func (s *Store) continueJournal() error {
 	old := s.journal
-	if err := errors.Join(old.f.Truncate(old.size), old.f.Sync()); err != nil {
+	if err := errors.Join(old.F.Truncate(old.Size), old.F.Sync()); err != nil {
 		return err
 	}
-	old.synced = old.size
+	old.Synced = old.Size
 	s.mu.Lock()
-	id := fileID{kindJournal, s.nextState, newSalt()}
+	id := format.ID{Kind: format.KindJournal, Num: s.nextState, Salt: format.NewSalt()}
 	s.mu.Unlock()
 	w, err := s.reserveFile(id, "")
 	if err != nil {
@@ -90,14 +105,14 @@ func (s *Store) continueJournal() error {
 	if err != nil {
 		return err
 	}
-	old.f.Close()
+	old.F.Close()
 	s.journal = j
-	return j.write(s.jbuf, blockChanges)
+	return j.Write(s.jbuf, format.BlockChanges)
 }
 
 // writeJournal writes s.jbuf, a begun block, to the journal that there is, or to one from the reserve. jmu is held.
 func (s *Store) writeJournal() error {
-	err := s.journal.write(s.jbuf, blockChanges)
+	err := s.journal.Write(s.jbuf, format.BlockChanges)
 	if vfs.IsNoSpace(err) {
 		if err = s.continueJournal(); errors.Is(err, errNoReserve) { // what the journal has is as good as before
 			err = fmt.Errorf("journal: %w", err)
@@ -112,12 +127,12 @@ func (s *Store) writeJournal() error {
 		return err
 	}
 	s.mu.Lock()
-	s.stateFiles[s.journal.id] = s.journal.size
+	s.stateFiles[s.journal.ID] = s.journal.Size
 	first := s.dirtySince.IsZero()
 	if first {
 		s.dirtySince = time.Now()
 	}
-	last := s.journal.reserved > 0 && !s.hasRoom()
+	last := s.journal.Reserved > 0 && !s.hasRoom()
 	s.mu.Unlock()
 	if last { // what is left is for what is under way
 		s.unrecordable(errNoReserve)
@@ -135,9 +150,9 @@ func (s *Store) writeFacts(kind byte, list ...uint64) error {
 	if err := s.ensureJournal(); err != nil {
 		return err
 	}
-	s.jbuf = beginBlock(s.jbuf[:0])
+	s.jbuf = format.BeginBlock(s.jbuf[:0])
 	for _, n := range list {
-		s.jbuf = appendFact(s.jbuf, kind, n)
+		s.jbuf = format.AppendFact(s.jbuf, kind, n)
 	}
 	return s.writeJournal()
 }
@@ -185,7 +200,7 @@ func (s *Store) record(changes []mail.Change) ([]mail.Change, error) {
 func (s *Store) known(c *mail.Change) bool {
 	m := s.x.find(c.ID)
 	return m != nil && c.Rcpt >= 0 && c.Rcpt < int(m.n) && s.x.recipients(m)[c.Rcpt].flags&rcptDone == 0 &&
-		knownKind(c.Kind) && len(c.Route) <= mail.MaxRoute
+		format.KnownKind(c.Kind) && len(c.Route) <= mail.MaxRoute
 }
 
 func (s *Store) allKnown(changes []mail.Change) bool {
@@ -201,11 +216,11 @@ func (s *Store) allKnown(changes []mail.Change) bool {
 // so that nobody else changes recipients.
 func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 	openErr := s.ensureJournal()
-	s.jbuf = beginBlock(s.jbuf[:0])
+	s.jbuf = format.BeginBlock(s.jbuf[:0])
 	var notes []int
-	for n < len(changes) && len(s.jbuf) < blockTarget {
+	for n < len(changes) && len(s.jbuf) < format.BlockTarget {
 		var at int
-		s.jbuf, at = appendChange(s.jbuf, &changes[n])
+		s.jbuf, at = format.AppendChange(s.jbuf, &changes[n])
 		if at > 0 && notes == nil {
 			notes = make([]int, len(changes))
 		}
@@ -214,17 +229,17 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 		}
 		n++
 	}
-	var pos func(i int) replyPos
+	var pos func(i int) format.ReplyPos
 	if err = openErr; err == nil {
 		err = s.writeJournal()
 	}
 	if err == nil {
-		num, start := s.journal.id.num, s.journal.size-int64(len(s.jbuf))
-		pos = func(i int) replyPos {
+		num, start := s.journal.ID.Num, s.journal.Size-int64(len(s.jbuf))
+		pos = func(i int) format.ReplyPos {
 			if notes == nil || notes[i] == 0 {
 				return 0
 			}
-			return replyAt(kindJournal, num, start+int64(notes[i]))
+			return format.ReplyAt(format.KindJournal, num, start+int64(notes[i]))
 		}
 	}
 	s.mu.Lock()
@@ -239,7 +254,7 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 		if !s.known(c) { // twice in one report, or found damaged meanwhile
 			continue
 		}
-		var reply replyPos
+		var reply format.ReplyPos
 		if err == nil {
 			reply = pos(i)
 		}
@@ -247,7 +262,7 @@ func (s *Store) recordBlock(changes []mail.Change) (n int, err error) {
 		if c.Kind == mail.ChangeRoute {
 			s.x.route(m, c.Rcpt, c.Route)
 		} else {
-			s.x.apply(m, &s.x.recipients(m)[c.Rcpt], c.Kind, toMillis(c.Due), clampAttempts(c.Attempts), reply)
+			s.x.apply(m, &s.x.recipients(m)[c.Rcpt], c.Kind, format.Millis(c.Due), format.ClampAttempts(c.Attempts), reply)
 		}
 		if m.live == 0 {
 			s.leave(m)
@@ -283,7 +298,7 @@ func (s *Store) syncJournal(always bool) error {
 	j := s.journal
 	var size int64
 	if j != nil {
-		size = j.size
+		size = j.Size
 	}
 	s.mu.Lock()
 	clean := s.dirtySince.IsZero()
@@ -293,11 +308,11 @@ func (s *Store) syncJournal(always bool) error {
 	if j == nil || clean && !always {
 		return nil
 	}
-	err := j.f.Sync()
+	err := j.F.Sync()
 	s.jmu.Lock()
 	defer s.jmu.Unlock()
-	if err == nil || j.synced >= size && s.journal != j { // the reserve goes on for one that was synced
-		j.synced = max(j.synced, size)
+	if err == nil || j.Synced >= size && s.journal != j { // the reserve goes on for one that was synced
+		j.Synced = max(j.Synced, size)
 		return nil
 	}
 	err = fmt.Errorf("journal: %w", err)
@@ -314,10 +329,10 @@ func (r *recovery) marksDurable() bool {
 		return false
 	}
 	for _, id := range r.l.journals {
-		if id.num < r.chk {
+		if id.Num < r.chk {
 			continue
 		}
-		f, err := r.fs.OpenReadWrite(r.path(id.name()))
+		f, err := r.fs.OpenReadWrite(r.path(id.Name()))
 		if err != nil || errors.Join(f.Sync(), f.Close()) != nil {
 			return false
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // ids gives out message ids. Up to limit a journal that was synced says that they may have been given
@@ -41,7 +42,7 @@ func (s *Store) nextID() (mail.QueueID, error) {
 }
 
 func (s *Store) reserveIDs(limit mail.QueueID) error {
-	if err := s.writeFacts(entryIDs, uint64(limit)); err != nil {
+	if err := s.writeFacts(format.EntryIDs, uint64(limit)); err != nil {
 		return err
 	}
 	return s.syncJournal(true)

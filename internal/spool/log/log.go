@@ -32,7 +32,7 @@
 // came meanwhile (commit.go). Changes are encoded into one journal block and written without a sync
 // (journal.go). One goroutine does the rest, about once a second when there is something to do: syncs the
 // journal, takes checkpoints, moves stragglers, removes files (maintain.go), and makes the indexes that a search
-// narrows by (segindex.go, columns.go, sidecar.go).
+// narrows by (segindex.go, package columns). What stands in files is package format.
 //
 // Locks, in the order in which they may be taken: jmu (journal; whoever changes recipients holds
 // it), mu (index, segments, figures; never held during I/O). imu (indexes) comes before mu and is held with no
@@ -44,6 +44,7 @@
 package log
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"path/filepath"
@@ -54,6 +55,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -177,13 +179,13 @@ type Store struct {
 	// something on disk must be covered; mustDone is what it was when the last checkpoint that succeeded
 	// began. While they differ a checkpoint is due.
 	must, mustDone uint64
-	dirtySince     time.Time        // the oldest change that is not synced; zero: none
-	sinceChk       int64            // octets written to segments since the last checkpoint
-	untold         bool             // segments have grown, and the journal does not know how far they are durable
-	stateFiles     map[fileID]int64 // journals and checkpoints on disk, with their octets
-	unread         map[fileID]bool  // those of them that the opening could not read: the next one is to try again
-	loading        []mail.QueueID   // for Load, sorted; nil when it has come to its end
-	opened         mail.QueueID     // ids up to this one were given out before the opening
+	dirtySince     time.Time           // the oldest change that is not synced; zero: none
+	sinceChk       int64               // octets written to segments since the last checkpoint
+	untold         bool                // segments have grown, and the journal does not know how far they are durable
+	stateFiles     map[format.ID]int64 // journals and checkpoints on disk, with their octets
+	unread         map[format.ID]bool  // those of them that the opening could not read: the next one is to try again
+	loading        []mail.QueueID      // for Load, sorted; nil when it has come to its end
+	opened         mail.QueueID        // ids up to this one were given out before the opening
 	stats          spool.Stats
 
 	// These belong to the goroutine of maintain.
@@ -252,6 +254,9 @@ func (s *Store) Stats() spool.Stats {
 	st.Notes, st.Unfinished = slices.Clone(st.Notes), slices.Clone(st.Unfinished)
 	return st
 }
+
+// All numbers in files are little-endian.
+var le = binary.LittleEndian
 
 // maxNotes bounds Stats.Notes, maxAlike those of one kind, of which a single damaged segment brings thousands.
 const (

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // place is where the record of a message is.
@@ -53,7 +54,7 @@ func (s *Store) readEnvelopes(ctx context.Context, g *segment, ids []mail.QueueI
 			if window == nil {
 				window = make([]byte, lookWindow)
 			}
-			if readFull(file, window[:end-from], int64(from)) == nil {
+			if format.ReadFull(file, window[:end-from], int64(from)) == nil {
 				in = section{b: window[:end-from], base: int64(from)}
 			}
 		}
@@ -86,8 +87,8 @@ func (s *Store) places(g *segment, ids []mail.QueueID) (out []place, moved []mai
 
 // envelopeAt reads the envelope of a message, nil if that cannot be done.
 func (s *Store) envelopeAt(in section, g *segment, p place) *mail.Envelope {
-	r, err := readRecord(in, g.id, int64(p.off))
-	if err != nil || r.id != p.id || int64(p.off)+r.length() != int64(p.end) {
+	r, err := format.ReadRecord(in, g.id, int64(p.off))
+	if err != nil || r.ID != p.id || int64(p.off)+r.Length() != int64(p.end) {
 		return nil
 	}
 	env, err := readEnvelope(in, &r, int64(p.off))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // maintain runs until quit is closed: SyncInterval after it was woken it does all that is due.
@@ -63,9 +64,9 @@ func (s *Store) announce(segs []*segment) error {
 	}
 	var nums []uint64
 	for _, g := range segs {
-		nums = append(nums, segmentFact(g.id))
+		nums = append(nums, format.SegmentFact(g.id))
 	}
-	return s.writeFacts(entryGone, nums...)
+	return s.writeFacts(format.EntryGone, nums...)
 }
 
 // takeTrash takes what may go once all that is recorded by now is durable. quiet says that nothing was
@@ -119,8 +120,8 @@ func (s *Store) removeTrash(segs []*segment, bodies []bodyFile, durable bool) (a
 	}
 	for _, b := range goBodies {
 		var e error
-		if !s.toReserve(bodyName(b.id), b.size) {
-			e = s.removeFile(bodyName(b.id))
+		if !s.toReserve(format.BodyName(b.id), b.size) {
+			e = s.removeFile(format.BodyName(b.id))
 		}
 		s.mu.Lock()
 		if s.bodyOctets -= b.size; e != nil {

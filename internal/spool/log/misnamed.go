@@ -3,6 +3,8 @@ package log
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // misnamedSuffix is behind the name of a segment, as its header says, on the way to it from the name of another.
@@ -60,18 +62,18 @@ func (s *Store) findMisnamed() (m misnamed, err error) {
 	for _, name := range names {
 		m.present[name] = true
 		if own, ok := strings.CutSuffix(name, misnamedSuffix); ok {
-			if _, ours := parseName(own); ours {
+			if _, ours := format.ParseName(own); ours {
 				m.moving = append(m.moving, own)
 			}
 		}
-		if id, ok := parseName(name); !ok || id.kind != kindSegment {
+		if id, ok := format.ParseName(name); !ok || id.Kind != format.KindSegment {
 			continue
 		}
 		b, err := s.readSmall(s.path(name))
-		if err != nil || len(b) < headerSize || !isHeader(b[:headerSize]) || fileKind(b[10]) != kindSegment {
+		if err != nil || len(b) < format.HeaderSize || !format.IsHeader(b[:format.HeaderSize]) || format.Kind(b[10]) != format.KindSegment {
 			continue
 		}
-		if own := (fileID{kind: kindSegment, num: le.Uint32(b[12:]), salt: le.Uint64(b[16:])}).name(); own != name {
+		if own := (format.ID{Kind: format.KindSegment, Num: le.Uint32(b[12:]), Salt: le.Uint64(b[16:])}).Name(); own != name {
 			m.own[name] = own
 		}
 	}

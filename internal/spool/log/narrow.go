@@ -8,6 +8,8 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/columns"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 const (
@@ -40,7 +42,7 @@ func (s *Store) candidates(ctx context.Context, q *spool.Query, before mail.Queu
 		t.cut()
 		return t.ids, t.least, err
 	}
-	conds := conditionsOf(q)
+	conds := columns.Conditions(q)
 	if len(conds) == 0 && q.Reply == "" { // patterns that are true of anything
 		in := *q
 		in.Sender, in.Recipient, in.Client, in.Account, in.Subject, in.MessageID = "", "", "", "", "", ""
@@ -93,7 +95,7 @@ func intersect(a, b []mail.QueueID) (out []mail.QueueID) {
 
 // described returns the messages for which conds may be true, by the indexes, and by the envelopes of
 // those that no index describes yet.
-func (s *Store) described(ctx context.Context, q *spool.Query, before mail.QueueID, conds []condition) (ids []mail.QueueID, rest mail.QueueID, err error) {
+func (s *Store) described(ctx context.Context, q *spool.Query, before mail.QueueID, conds []columns.Condition) (ids []mail.QueueID, rest mail.QueueID, err error) {
 	for {
 		n := narrowing{Store: s, q: q, before: before, conds: conds, found: top{keep: maxCandidates}}
 		n.snapshot()
@@ -118,7 +120,7 @@ type narrowing struct {
 	*Store
 	q      *spool.Query
 	before mail.QueueID
-	conds  []condition
+	conds  []columns.Condition
 	parts  []indexed
 	found  top
 	looked top
@@ -206,7 +208,7 @@ func (n *narrowing) look(ctx context.Context) error {
 // search searches the batches, those with the largest ids first.
 func (n *narrowing) search(ctx context.Context) error {
 	type source struct {
-		*batch
+		*columns.Batch
 		p    *indexed
 		file bool
 	}
@@ -217,20 +219,20 @@ func (n *narrowing) search(ctx context.Context) error {
 			list = append(list, source{b, p, false})
 		}
 		if f := p.index.file; f != nil {
-			for k := range f.batches {
-				list = append(list, source{&f.batches[k], p, true})
+			for k := range f.Batches {
+				list = append(list, source{&f.Batches[k], p, true})
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b source) int { return descending(a.max, b.max) })
+	slices.SortFunc(list, func(a, b source) int { return descending(a.Max, b.Max) })
 	for _, b := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if b.max < n.rest() || n.before != 0 && b.min >= n.before {
+		if b.Max < n.rest() || n.before != 0 && b.Min >= n.before {
 			continue
 		}
-		if err := n.searchBatch(b.batch, b.p, b.file); err != nil {
+		if err := n.searchBatch(b.Batch, b.p, b.file); err != nil {
 			return &badIndex{b.p, err}
 		}
 		if len(n.found.ids) > n.found.keep {
@@ -241,21 +243,21 @@ func (n *narrowing) search(ctx context.Context) error {
 }
 
 // searchBatch searches one batch, in the file of its segment or in memory.
-func (n *narrowing) searchBatch(b *batch, p *indexed, file bool) error {
-	id := indexID(p.g.id)
+func (n *narrowing) searchBatch(b *columns.Batch, p *indexed, file bool) error {
+	id := format.IndexID(p.g.id)
 	add := func(id mail.QueueID) {
 		if (n.before == 0 || id < n.before) && id >= n.looked.least {
 			n.found.add(id)
 		}
 	}
 	if !file {
-		return b.search(n.conds, nil, id, &n.buf, add)
+		return b.Search(n.conds, nil, id, &n.buf, add)
 	}
-	f, err := n.fs.Open(n.path(id.name()))
+	f, err := n.fs.Open(n.path(id.Name()))
 	if err != nil {
 		return err
 	}
-	err = b.search(n.conds, f, id, &n.buf, add)
+	err = b.Search(n.conds, f, id, &n.buf, add)
 	return errors.Join(err, f.Close())
 }
 
@@ -332,7 +334,7 @@ func (f *filter) match(x *index, m *message) bool {
 }
 
 func (f *filter) matchMessage(m *message) bool {
-	return (f.before == 0 || m.id < f.before) && f.q.MatchArrived(fromMillis(m.arrived)) && f.q.MatchSize(m.size)
+	return (f.before == 0 || m.id < f.before) && f.q.MatchArrived(format.FromMillis(m.arrived)) && f.q.MatchSize(m.size)
 }
 
 func (f *filter) matchRecipient(x *index, r *recipient) bool {

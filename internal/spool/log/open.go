@@ -8,7 +8,15 @@ import (
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
+)
+
+const (
+	formatName     = "format"
+	lockName       = "lock"
+	quarantineName = "quarantine"
+	tmpSuffix      = ".tmp"
 )
 
 // Open opens the spool in o.Dir, or makes an empty one. It recovers what a crash or damage has left; what
@@ -64,7 +72,7 @@ func Open(o Options) (*Store, error) {
 func newStore(o Options) *Store {
 	s := &Store{
 		o: o, fs: o.FS,
-		segs: map[uint32]*segment{}, unread: map[fileID]bool{}, stateFiles: map[fileID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{}, reserves: map[string]int64{},
+		segs: map[uint32]*segment{}, unread: map[format.ID]bool{}, stateFiles: map[format.ID]int64{}, bodyPins: map[mail.QueueID]int{}, spares: map[string]int64{}, reserves: map[string]int64{},
 		nextSeg: 1, nextState: 1,
 		wake: make(chan struct{}, 1), quit: make(chan struct{}), idle: make(chan struct{}),
 	}
@@ -95,12 +103,12 @@ func (s *Store) checkFormat() error {
 		s.note(fmt.Sprintf("the file %s cannot be read and stays as it is: %v", formatName, err))
 		return nil
 	default:
-		v := parseFormat(b)
-		if v == formatVersion {
+		v := format.ParseLine(b)
+		if v == format.Version {
 			return nil
 		}
 		if v != 0 {
-			return fmt.Errorf("the folder has format %d, and this program knows up to %d: it was written by a later version", v, formatVersion)
+			return fmt.Errorf("the folder has format %d, and this program knows up to %d: it was written by a later version", v, format.Version)
 		}
 		s.note("the file " + formatName + " was damaged and has been written anew")
 	}
@@ -112,7 +120,7 @@ func (s *Store) checkFormat() error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt([]byte(formatLine(formatVersion)), 0)
+	_, err = f.WriteAt([]byte(format.Line(format.Version)), 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -159,7 +167,7 @@ func (s *Store) Close() error {
 	s.jmu.Lock()
 	s.jclosed = true
 	if s.journal != nil {
-		err = errors.Join(err, s.journal.f.Sync(), s.journal.f.Close())
+		err = errors.Join(err, s.journal.F.Sync(), s.journal.F.Close())
 		s.journal = nil
 	}
 	s.jmu.Unlock()
@@ -215,9 +223,9 @@ func (s *Store) closeFiles() {
 
 // listing is what the folder holds.
 type listing struct {
-	segs, journals, chks []fileID // by number
-	sizes                map[fileID]int64
-	indexes              []fileID
+	segs, journals, chks []format.ID // by number
+	sizes                map[format.ID]int64
+	indexes              []format.ID
 	bodies               map[mail.QueueID]int64
 }
 
@@ -227,10 +235,10 @@ func (s *Store) list() (l listing, err error) {
 	if err != nil {
 		return l, err
 	}
-	l.bodies, l.sizes = map[mail.QueueID]int64{}, map[fileID]int64{}
+	l.bodies, l.sizes = map[mail.QueueID]int64{}, map[format.ID]int64{}
 	for _, name := range names {
 		if base, tmp := strings.CutSuffix(name, tmpSuffix); tmp {
-			if _, ours := parseName(base); ours || base == formatName {
+			if _, ours := format.ParseName(base); ours || base == formatName {
 				if err := s.removeFile(name); err != nil {
 					s.fault(err)
 				}
@@ -241,35 +249,35 @@ func (s *Store) list() (l listing, err error) {
 		if err != nil {
 			s.fault(err) // whoever needs the file will see
 		}
-		if id, ok := parseBodyName(name); ok {
+		if id, ok := format.ParseBodyName(name); ok {
 			l.bodies[id] = info.Size
 			continue
 		}
-		if isSpareName(name) {
+		if format.IsSpareName(name) {
 			s.spares[name] = info.Size
 			continue
 		}
-		if isReserveName(name) {
+		if format.IsReserveName(name) {
 			s.keepReserve(name, info.Size)
 			continue
 		}
-		id, ok := parseName(name)
+		id, ok := format.ParseName(name)
 		if !ok {
 			continue
 		}
 		l.sizes[id] = info.Size
-		switch id.kind {
-		case kindIndex:
+		switch id.Kind {
+		case format.KindIndex:
 			l.indexes = append(l.indexes, id)
 			continue
-		case kindSegment:
+		case format.KindSegment:
 			l.segs = append(l.segs, id)
-		case kindJournal:
+		case format.KindJournal:
 			l.journals = append(l.journals, id)
-		case kindCheckpoint:
+		case format.KindCheckpoint:
 			l.chks = append(l.chks, id)
 		}
-		if id.kind != kindSegment {
+		if id.Kind != format.KindSegment {
 			s.stateFiles[id] = info.Size
 		}
 	}
@@ -278,10 +286,10 @@ func (s *Store) list() (l listing, err error) {
 }
 
 // dropUnbegun removes journals whose making failed, and which have the number of another therefore.
-func (s *Store) dropUnbegun(ids []fileID) (out []fileID) {
+func (s *Store) dropUnbegun(ids []format.ID) (out []format.ID) {
 	for _, id := range ids {
 		k := len(out)
-		if k == 0 || out[k-1].num != id.num {
+		if k == 0 || out[k-1].Num != id.Num {
 			out = append(out, id)
 			continue
 		}
@@ -289,12 +297,12 @@ func (s *Store) dropUnbegun(ids []fileID) (out []fileID) {
 		if s.stateFiles[out[k-1]] < s.stateFiles[id] {
 			drop, out[k-1] = out[k-1], id
 		}
-		if s.stateFiles[drop] > headerSize {
+		if s.stateFiles[drop] > format.HeaderSize {
 			out = append(out, drop)
 			continue
 		}
 		delete(s.stateFiles, drop)
-		if err := s.removeFile(drop.name()); err != nil {
+		if err := s.removeFile(drop.Name()); err != nil {
 			s.fault(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -122,8 +123,8 @@ func (s *Store) moveAside(name, reason string) error {
 }
 
 // recordName names a part of a segment in quarantine.
-func recordName(seg fileID, off int64, id mail.QueueID) string {
-	name := fmt.Sprintf("%s-%d", strings.TrimSuffix(seg.name(), ".seg"), off)
+func recordName(seg format.ID, off int64, id mail.QueueID) string {
+	name := fmt.Sprintf("%s-%d", strings.TrimSuffix(seg.Name(), ".seg"), off)
 	if id != 0 {
 		name += "-" + id.String()
 	}
@@ -142,7 +143,7 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 	}
 	f, err := s.pin(g)
 	s.mu.Unlock()
-	name := bodyName(m.id) // if the segment has gone
+	name := format.BodyName(m.id) // if the segment has gone
 	if err == nil {
 		name, err = s.putAside(f, int64(m.off), int64(m.length), recordName(g.id, int64(m.off), m.id), reason)
 		s.unpin(g)
@@ -151,7 +152,7 @@ func (s *Store) quarantineMessage(m *message, cause error) error {
 		return fmt.Errorf("quarantine: %w", err)
 	}
 	if m.file {
-		if err := s.moveAside(bodyName(m.id), reason); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.moveAside(format.BodyName(m.id), reason); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("quarantine: %w", err)
 		}
 	}
@@ -210,9 +211,9 @@ func (s *Store) reportGone(m *message) error {
 	defer s.jmu.Unlock()
 	err := s.ensureJournal()
 	if err == nil {
-		s.jbuf = beginBlock(s.jbuf[:0])
+		s.jbuf = format.BeginBlock(s.jbuf[:0])
 		for i := range int(m.n) {
-			s.jbuf, _ = appendChange(s.jbuf, &mail.Change{ID: m.id, Rcpt: i, Kind: mail.ChangeDone})
+			s.jbuf, _ = format.AppendChange(s.jbuf, &mail.Change{ID: m.id, Rcpt: i, Kind: mail.ChangeDone})
 		}
 		err = s.writeJournal()
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"sync"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -32,58 +32,30 @@ func readAt(f io.ReaderAt, p []byte, off, base, size int64) (int, error) {
 	return n, err
 }
 
-// errDamage says that what is on disk is not what was written, as opposed to a read that failed.
-var errDamage = errors.New("damaged")
-
-// readFull fills p from off on; errDamage if the file ends before.
-func readFull(f io.ReaderAt, p []byte, off int64) error {
-	n, err := f.ReadAt(p, off)
-	if n == len(p) {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: the file ends at %d", errDamage, off+int64(n))
-	}
-	return err
-}
-
-// readRecord reads and checks the header of the record of a message.
-func readRecord(f io.ReaderAt, id fileID, off int64) (record, error) {
-	var h [headerSize]byte
-	if err := readFull(f, h[:], off); err != nil {
-		return record{}, err
-	}
-	r, err := parseRecord(h[:], id)
-	if err != nil {
-		return r, fmt.Errorf("%w: %w", errDamage, err)
-	}
-	return r, nil
-}
-
 var envelopes = sync.Pool{New: func() any { return new([]byte) }}
 
 // readEnvelope reads, checks and decodes the envelope of the record r at off.
-func readEnvelope(f io.ReaderAt, r *record, off int64) (*mail.Envelope, error) {
+func readEnvelope(f io.ReaderAt, r *format.Record, off int64) (*mail.Envelope, error) {
 	buf := envelopes.Get().(*[]byte)
-	if r.envLen < 1<<20 {
+	if r.EnvLen < 1<<20 {
 		defer envelopes.Put(buf)
 	}
-	if cap(*buf) < int(r.envLen) {
-		*buf = make([]byte, r.envLen)
+	if cap(*buf) < int(r.EnvLen) {
+		*buf = make([]byte, r.EnvLen)
 	}
-	b := (*buf)[:r.envLen]
-	if err := readFull(f, b, off+r.envOff()); err != nil {
+	b := (*buf)[:r.EnvLen]
+	if err := format.ReadFull(f, b, off+r.EnvOff()); err != nil {
 		return nil, err
 	}
-	if sum(b) != r.envCRC {
-		return nil, fmt.Errorf("%w: CRC of the envelope", errDamage)
+	if format.Sum(b) != r.EnvCRC {
+		return nil, fmt.Errorf("%w: CRC of the envelope", format.ErrDamage)
 	}
 	env, err := spool.DecodeEnvelope(b)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamage, err)
+		return nil, fmt.Errorf("%w: %w", format.ErrDamage, err)
 	}
-	if env.ID != r.id {
-		return nil, fmt.Errorf("%w: the envelope is of another message", errDamage)
+	if env.ID != r.ID {
+		return nil, fmt.Errorf("%w: the envelope is of another message", format.ErrDamage)
 	}
 	return env, nil
 }
@@ -97,21 +69,21 @@ func checkSum(ctx context.Context, f io.ReaderAt, off, size int64, want uint32) 
 			return err
 		}
 		p := buf[:min(int64(len(buf)), size-at)]
-		if err := readFull(f, p, off+at); err != nil {
+		if err := format.ReadFull(f, p, off+at); err != nil {
 			return err
 		}
-		crc = crc32.Update(crc, castagnoli, p)
+		crc = format.AddSum(crc, p)
 		at += int64(len(p))
 	}
 	if crc != want {
-		return fmt.Errorf("%w: CRC of the message", errDamage)
+		return fmt.Errorf("%w: CRC of the message", format.ErrDamage)
 	}
 	return nil
 }
 
 // withRecord calls f with the record of a message and its segment, pinned; m is a copy. The pin is
 // given up afterwards unless f returns keep. What turns out to be damaged goes to quarantine.
-func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *message, r *record) (keep bool, err error)) error {
+func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *message, r *format.Record) (keep bool, err error)) error {
 	for range 3 { // the message may be moved in between, and its old segment removed
 		s.mu.Lock()
 		p := s.x.find(id)
@@ -130,9 +102,9 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 		s.mu.Unlock()
 		var keep bool
 		if err == nil {
-			var r record
-			if r, err = readRecord(gf, g.id, int64(m.off)); err == nil && r.id != id {
-				err = fmt.Errorf("%w: the record is of another message", errDamage)
+			var r format.Record
+			if r, err = format.ReadRecord(gf, g.id, int64(m.off)); err == nil && r.ID != id {
+				err = fmt.Errorf("%w: the record is of another message", format.ErrDamage)
 			}
 			if err == nil {
 				keep, err = f(g, gf, &m, &r)
@@ -141,7 +113,7 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 				s.unpin(g)
 			}
 		} else if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: %w", errDamage, err)
+			err = fmt.Errorf("%w: %w", format.ErrDamage, err)
 		}
 		if err == nil {
 			s.readable()
@@ -150,7 +122,7 @@ func (s *Store) withRecord(id mail.QueueID, f func(g *segment, gf vfs.File, m *m
 		switch {
 		case errors.Is(err, spool.ErrNotFound), errors.Is(err, spool.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 			return err
-		case !errors.Is(err, errDamage):
+		case !errors.Is(err, format.ErrDamage):
 			return s.unreadable(errLocal(err))
 		}
 		if !s.samePlace(&m) {
@@ -178,10 +150,10 @@ func (s *Store) Envelope(ctx context.Context, id mail.QueueID) (env *mail.Envelo
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = s.withRecord(id, func(g *segment, f vfs.File, m *message, r *record) (_ bool, err error) {
+	err = s.withRecord(id, func(g *segment, f vfs.File, m *message, r *format.Record) (_ bool, err error) {
 		env, err = readEnvelope(f, r, int64(m.off))
 		if err == nil && len(env.Recipients) != int(m.n) {
-			err = fmt.Errorf("%w: the envelope has %d recipients, not %d", errDamage, len(env.Recipients), m.n)
+			err = fmt.Errorf("%w: the envelope has %d recipients, not %d", format.ErrDamage, len(env.Recipients), m.n)
 		}
 		return false, err
 	})
@@ -198,9 +170,9 @@ func (s *Store) Body(ctx context.Context, id mail.QueueID) (spool.Body, error) {
 		return nil, err
 	}
 	var b *body
-	err := s.withRecord(id, func(g *segment, f vfs.File, m *message, r *record) (bool, error) {
-		nb := &body{s: s, f: f, seg: g, id: id, off: int64(m.off) + headerSize, size: r.size}
-		if r.kind == recordFile {
+	err := s.withRecord(id, func(g *segment, f vfs.File, m *message, r *format.Record) (bool, error) {
+		nb := &body{s: s, f: f, seg: g, id: id, off: int64(m.off) + format.HeaderSize, size: r.Size}
+		if r.Kind == format.RecordFile {
 			bf, err := s.openBodyFile(id)
 			if err != nil {
 				return false, err
@@ -208,7 +180,7 @@ func (s *Store) Body(ctx context.Context, id mail.QueueID) (spool.Body, error) {
 			nb.f, nb.seg, nb.off = bf, nil, 0
 		}
 		if !m.verified {
-			if err := checkSum(ctx, nb.f, nb.off, nb.size, r.crc); err != nil {
+			if err := checkSum(ctx, nb.f, nb.off, nb.size, r.CRC); err != nil {
 				if nb.seg == nil {
 					nb.Close()
 				}
@@ -238,7 +210,7 @@ func (s *Store) openBodyFile(id mail.QueueID) (vfs.File, error) {
 	}
 	s.bodyPins[id]++
 	s.mu.Unlock()
-	f, err := s.fs.Open(s.path(bodyName(id)))
+	f, err := s.fs.Open(s.path(format.BodyName(id)))
 	if err == nil {
 		return f, nil
 	}
@@ -248,7 +220,7 @@ func (s *Store) openBodyFile(id mail.QueueID) (vfs.File, error) {
 	}
 	s.mu.Unlock()
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", errDamage, err)
+		err = fmt.Errorf("%w: %w", format.ErrDamage, err)
 	}
 	return nil, err
 }
@@ -256,7 +228,7 @@ func (s *Store) openBodyFile(id mail.QueueID) (vfs.File, error) {
 // notes reads notes; it keeps the files that it read open until close.
 type notes struct {
 	s     *Store
-	files map[replyPos]vfs.File // by replyPos without its offset
+	files map[format.ReplyPos]vfs.File // by format.ReplyPos without its offset
 	buf   []byte
 }
 
@@ -267,17 +239,17 @@ func (n *notes) close() {
 }
 
 // open opens the state file that holds pos.
-func (n *notes) open(pos replyPos) vfs.File {
-	key := pos &^ (1<<replyOffBits - 1)
+func (n *notes) open(pos format.ReplyPos) vfs.File {
+	key := pos.FileKey()
 	if f := n.files[key]; f != nil {
 		return f
 	}
-	kind, num := pos.file()
+	kind, num := pos.File()
 	n.s.mu.Lock()
 	var name string
 	for f := range n.s.stateFiles {
-		if f.kind == kind && f.num == num {
-			name = f.name()
+		if f.Kind == kind && f.Num == num {
+			name = f.Name()
 		}
 	}
 	n.s.mu.Unlock()
@@ -289,7 +261,7 @@ func (n *notes) open(pos replyPos) vfs.File {
 		return nil
 	}
 	if n.files == nil {
-		n.files = map[replyPos]vfs.File{}
+		n.files = map[format.ReplyPos]vfs.File{}
 	}
 	n.files[key] = f
 	return f
@@ -297,33 +269,33 @@ func (n *notes) open(pos replyPos) vfs.File {
 
 // read returns the note at pos, raw and taken apart; ok is false if it is not there or not of
 // this recipient.
-func (n *notes) read(pos replyPos, id mail.QueueID, rcpt int) (raw []byte, r mail.Reply, host string, ok bool) {
+func (n *notes) read(pos format.ReplyPos, id mail.QueueID, rcpt int) (raw []byte, r mail.Reply, host string, ok bool) {
 	f := n.open(pos)
 	if f == nil {
 		return nil, r, "", false
 	}
 	if n.buf == nil {
-		n.buf = make([]byte, maxNote)
+		n.buf = make([]byte, format.MaxNote)
 	}
-	k, err := f.ReadAt(n.buf, pos.off())
+	k, err := f.ReadAt(n.buf, pos.Off())
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, r, "", false
 	}
-	r, host, size := parseNote(n.buf[:k], id, rcpt)
+	r, host, size := format.ParseNote(n.buf[:k], id, rcpt)
 	return n.buf[:size], r, host, size > 0
 }
 
 // statusOf returns the states of a message without the replies, and where these are.
-func (s *Store) statusOf(id mail.QueueID) ([]spool.RecipientStatus, []replyPos, bool) {
+func (s *Store) statusOf(id mail.QueueID) ([]spool.RecipientStatus, []format.ReplyPos, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.x.find(id)
 	if m == nil {
 		return nil, nil, false
 	}
-	out, pos := make([]spool.RecipientStatus, m.n), make([]replyPos, m.n)
+	out, pos := make([]spool.RecipientStatus, m.n), make([]format.ReplyPos, m.n)
 	for i, r := range s.x.recipients(m) {
-		out[i] = spool.RecipientStatus{Rcpt: i, State: r.state(), Attempts: int(r.attempts), Due: fromMillis(r.due), Route: s.x.routeOf(m, i)}
+		out[i] = spool.RecipientStatus{Rcpt: i, State: r.state(), Attempts: int(r.attempts), Due: format.FromMillis(r.due), Route: s.x.routeOf(m, i)}
 		pos[i] = r.reply
 	}
 	return out, pos, true

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -31,7 +32,7 @@ func (s *Store) unrecordable(err error) {
 // has not filled it. jmu and mu are held.
 func (s *Store) hasRoom() bool {
 	return len(s.reserves)+s.reserving+len(s.spares) > 0 ||
-		s.journal != nil && s.journal.reserved-s.journal.size >= s.o.reserve/lastPart
+		s.journal != nil && s.journal.Reserved-s.journal.Size >= s.o.reserve/lastPart
 }
 
 // tendRecording finds out whether there is room for the journal, and begins or ends the spell by that; again says that it goes on. A
@@ -87,27 +88,27 @@ func (r *recovery) resumeJournal() *journal {
 	}
 	id := r.l.journals[len(r.l.journals)-1]
 	size := r.l.sizes[id]
-	if id.num < r.chk || id.num+1 != r.nextState || size < r.o.reserve {
+	if id.Num < r.chk || id.Num+1 != r.nextState || size < r.o.reserve {
 		return nil
 	}
-	f, err := r.fs.OpenReadWrite(r.path(id.name()))
+	f, err := r.fs.OpenReadWrite(r.path(id.Name()))
 	if err != nil {
 		return nil
 	}
-	var head [headerSize]byte
+	var head [format.HeaderSize]byte
 	_, _ = f.ReadAt(head[:], 0)
-	if ours, err := id.checkHeader(head[:]); !ours || err != nil || head[11]&headerReused == 0 {
+	if ours, err := id.CheckHeader(head[:]); !ours || err != nil || head[11]&format.Reused == 0 {
 		f.Close()
 		return nil
 	}
-	w := blockFile{id: id, f: f, size: headerSize, reserved: size}
-	in := readBlocks(f, size, id.salt)
-	b, err := in.next()
-	for ; err == nil; b, err = in.next() {
-		w.size, w.next = b.off+int64(len(b.payload)), b.num+1
+	w := format.Writer{ID: id, F: f, Size: format.HeaderSize, Reserved: size}
+	in := format.Read(f, size, id.Salt)
+	b, err := in.Next()
+	for ; err == nil; b, err = in.Next() {
+		w.Size, w.Next = b.Off+int64(len(b.Payload)), b.Num+1
 	}
-	w.synced = w.size
-	whole := len(in.gaps) == 1 && in.gaps[0].off == w.size && !begins(f, size, w.size, id.salt)
+	w.Synced = w.Size
+	whole := len(in.Gaps) == 1 && in.Gaps[0].Off == w.Size && !format.Begins(f, size, w.Size, id.Salt)
 	if !errors.Is(err, io.EOF) || !whole {
 		f.Close()
 		return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -22,7 +23,7 @@ func reserveNames(t *testing.T, fs vfs.FS) (list []string) {
 		t.Fatal(err)
 	}
 	for _, name := range names {
-		if isReserveName(name) {
+		if format.IsReserveName(name) {
 			list = append(list, name)
 		}
 	}
@@ -104,7 +105,7 @@ func TestF28RoomOfASpare(t *testing.T) {
 	w, ids := d.bare(t)
 	w.o.SyncInterval = time.Hour
 	d.fill(false)
-	f, err := d.Create("queue/" + spareName(1))
+	f, err := d.Create("queue/" + format.SpareName(1))
 	if err == nil {
 		_, err = f.WriteAt(make([]byte, 16<<10), 0)
 	}
@@ -113,7 +114,7 @@ func TestF28RoomOfASpare(t *testing.T) {
 	}
 	d.fill(true)
 	w.open()
-	if !w.s.CanRecord() || w.s.journal == nil || w.s.journal.reserved != w.o.reserve {
+	if !w.s.CanRecord() || w.s.journal == nil || w.s.journal.Reserved != w.o.reserve {
 		t.Fatalf("no room: %v, journal %+v", w.s.Stats().Unrecordable, w.s.journal)
 	}
 	w.report(mail.ChangeDone, 0, ids...)

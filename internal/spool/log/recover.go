@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -22,12 +23,12 @@ type recovery struct {
 	maxID   mail.QueueID
 	damaged bool // something was found wrong: what seems superfluous may belong to it
 	missing map[string]int
-	made    map[uint64]bool   // segments that must be there, by segmentFact
+	made    map[uint64]bool   // segments that must be there, by format.SegmentFact
 	foreign map[uint32]bool   // keys of segments that another spool has made
 	since   map[uint32]uint32 // keys of segments of which journals tell more that are older than the checkpoint → from which on
 
 	broken  map[uint32]int64  // keys of segments → records that were put aside as lost
-	keys    map[uint64]uint32 // segmentFact → key, also of segments that are not there
+	keys    map[uint64]uint32 // format.SegmentFact → key, also of segments that are not there
 	extents extents
 	alive   alive
 
@@ -67,7 +68,7 @@ func (s *Store) recover() error {
 	s.opened = s.ids.last
 	s.ids.limit = s.ids.last
 	for _, id := range slices.Concat(r.l.journals, r.l.chks) {
-		s.nextState = max(s.nextState, id.num+1)
+		s.nextState = max(s.nextState, id.Num+1)
 	}
 	s.must++ // torn ends must be covered
 	s.jmu.Lock()
@@ -90,10 +91,10 @@ func (r *recovery) loadCheckpoint() {
 		err := r.tryCheckpoint(id)
 		switch {
 		case err == nil:
-			r.chk, r.lastChk, r.prevChk = id.num, id.num, id.num
+			r.chk, r.lastChk, r.prevChk = id.Num, id.Num, id.Num
 			r.chkSize, r.chkLive = r.stateFiles[id], r.x.live
 			if i > 0 {
-				r.prevChk = r.l.chks[i-1].num
+				r.prevChk = r.l.chks[i-1].Num
 			}
 			return
 		case errors.Is(err, errCheckpoint):
@@ -105,7 +106,7 @@ func (r *recovery) loadCheckpoint() {
 	}
 }
 
-func (r *recovery) tryCheckpoint(id fileID) error {
+func (r *recovery) tryCheckpoint(id format.ID) error {
 	r.x = index{}
 	f, size, _, err := r.openFile(id)
 	if err != nil {
@@ -117,13 +118,13 @@ func (r *recovery) tryCheckpoint(id fileID) error {
 }
 
 // openFile opens a file with a header. A damaged header does not matter, the name tells the same.
-func (r *recovery) openFile(id fileID) (f vfs.File, size int64, reused bool, err error) {
-	f, err = r.fs.Open(r.path(id.name()))
+func (r *recovery) openFile(id format.ID) (f vfs.File, size int64, reused bool, err error) {
+	f, err = r.fs.Open(r.path(id.Name()))
 	if err != nil {
 		return nil, 0, false, err
 	}
 	size, err = f.Size()
-	var b [headerSize]byte
+	var b [format.HeaderSize]byte
 	if err == nil {
 		if _, err = f.ReadAt(b[:], 0); errors.Is(err, io.EOF) {
 			err = nil
@@ -133,21 +134,21 @@ func (r *recovery) openFile(id fileID) (f vfs.File, size int64, reused bool, err
 		f.Close()
 		return nil, 0, false, err
 	}
-	whole, verr := id.checkHeader(b[:])
+	whole, verr := id.CheckHeader(b[:])
 	// A spare that got its new name, and no more before the power failed, has the header of its former life.
-	former := !whole && id.kind == kindSegment && isHeader(b[:])
-	reused = !whole || b[11]&headerReused != 0
+	former := !whole && id.Kind == format.KindSegment && format.IsHeader(b[:])
+	reused = !whole || b[11]&format.Reused != 0
 	if verr != nil {
 		f.Close()
 		return nil, 0, false, &versionError{verr}
 	}
 	switch {
 	case whole || former:
-	case size < headerSize && id.kind == kindSegment:
+	case size < format.HeaderSize && id.Kind == format.KindSegment:
 		r.stats.Torn++
-		r.noteUnfinished(id.name() + ": the file ends before its header does")
-	case size > headerSize:
-		r.note(id.name() + ": the header is damaged; the name was used instead")
+		r.noteUnfinished(id.Name() + ": the file ends before its header does")
+	case size > format.HeaderSize:
+		r.note(id.Name() + ": the header is damaged; the name was used instead")
 	}
 	return f, size, reused, nil
 }
@@ -161,11 +162,11 @@ func (e *versionError) Error() string { return e.err.Error() }
 func (e *versionError) Is(target error) bool { return target == errCheckpoint }
 
 // badFile puts a whole file into quarantine.
-func (r *recovery) badFile(id fileID, reason string) {
+func (r *recovery) badFile(id format.ID, reason string) {
 	r.damaged = true
 	r.stats.Quarantined++
-	r.note(id.name() + ": " + reason)
-	if err := r.moveAside(id.name(), reason); err != nil {
+	r.note(id.Name() + ": " + reason)
+	if err := r.moveAside(id.Name(), reason); err != nil {
 		r.fault(err)
 		return
 	}
@@ -176,18 +177,18 @@ func (r *recovery) badFile(id fileID, reason string) {
 func (r *recovery) replay() {
 	r.beginExtents()
 	next := r.chk
-	if len(r.l.journals) > 0 && r.chk == 0 && r.l.journals[0].num > 1 {
-		r.journalMissing(1, r.l.journals[0].num)
+	if len(r.l.journals) > 0 && r.chk == 0 && r.l.journals[0].Num > 1 {
+		r.journalMissing(1, r.l.journals[0].Num)
 	}
 	for _, id := range r.l.journals {
-		if id.num < r.chk {
+		if id.Num < r.chk {
 			r.replayOlder(id)
 			continue
 		}
-		if next != 0 && id.num > next {
-			r.journalMissing(next, id.num)
+		if next != 0 && id.Num > next {
+			r.journalMissing(next, id.Num)
 		}
-		next = id.num + 1
+		next = id.Num + 1
 		var version *versionError
 		switch err := r.replayJournal(id, nil); {
 		case errors.As(err, &version):
@@ -203,39 +204,39 @@ func (r *recovery) replay() {
 }
 
 // replayJournal does what a journal says; of one that only may tell more, what only allows.
-func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
+func (r *recovery) replayJournal(id format.ID, only func(*format.Entry) bool) error {
 	f, size, reused, err := r.openFile(id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	in := readBlocks(f, size, id.salt)
+	in := format.Read(f, size, id.Salt)
 	for {
-		b, err := in.next()
+		b, err := in.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		ok := b.kind == blockChanges && b.version == blockVersion && parseEntries(b.payload, func(e entry) {
+		ok := b.Kind == format.BlockChanges && b.Version == format.BlockVersion && format.ParseEntries(b.Payload, func(e format.Entry) {
 			if only == nil || only(&e) {
-				r.apply(&b, e, id.num)
+				r.apply(&b, e, id.Num)
 			}
 		})
 		if !ok {
-			in.gaps = append(in.gaps, gap{off: b.off - blockHeader, length: blockHeader + int64(len(b.payload)), whole: true})
+			in.Gaps = append(in.Gaps, format.Gap{Off: b.Off - format.BlockHeader, Length: format.BlockHeader + int64(len(b.Payload)), Whole: true})
 		}
 	}
 	if only != nil {
 		return nil
 	}
-	for _, g := range in.gaps {
-		if reused && g.tail && !begins(f, size, g.off, id.salt) {
+	for _, g := range in.Gaps {
+		if reused && g.Tail && !format.Begins(f, size, g.Off, id.Salt) {
 			continue // the file's former life
 		}
-		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.name(), g.length, g.off)
-		if !g.whole && (g.tail || g.off >= in.durable) { // it was not synced when the power failed
+		reason := fmt.Sprintf("%s: %d octets at %d cannot be read", id.Name(), g.Length, g.Off)
+		if !g.Whole && (g.Tail || g.Off >= in.Durable) { // it was not synced when the power failed
 			r.stats.Torn++
 			r.noteUnfinished(reason)
 			continue
@@ -244,49 +245,49 @@ func (r *recovery) replayJournal(id fileID, only func(*entry) bool) error {
 		r.damaged = true
 		r.doubt()
 		r.stats.Quarantined++
-		if _, err := r.putAside(f, g.off, g.length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.name(), ".log"), g.off), reason); err != nil {
+		if _, err := r.putAside(f, g.Off, g.Length, fmt.Sprintf("%s-%d.blk", strings.TrimSuffix(id.Name(), ".log"), g.Off), reason); err != nil {
 			r.fault(err)
 		}
 	}
 	return nil
 }
 
-func (r *recovery) apply(b *block, e entry, num uint32) {
-	switch e.kind {
-	case entryMade:
-		r.made[uint64(e.id)] = true
+func (r *recovery) apply(b *format.Block, e format.Entry, num uint32) {
+	switch e.Kind {
+	case format.EntryMade:
+		r.made[uint64(e.ID)] = true
 		return
-	case entryGone:
-		delete(r.made, uint64(e.id))
-		delete(r.made, uint64(uint32(e.id))) // the checkpoint of a first build
-		delete(r.extents, uint64(e.id))
+	case format.EntryGone:
+		delete(r.made, uint64(e.ID))
+		delete(r.made, uint64(uint32(e.ID))) // the checkpoint of a first build
+		delete(r.extents, uint64(e.ID))
 		return
-	case entryExtent:
+	case format.EntryExtent:
 		r.noteExtent(&e)
 		return
 	}
-	r.maxID = max(r.maxID, e.id)
-	if e.kind == entryIDs {
+	r.maxID = max(r.maxID, e.ID)
+	if e.Kind == format.EntryIDs {
 		return
 	}
-	m := r.x.find(e.id)
+	m := r.x.find(e.ID)
 	if m == nil {
 		r.vanished.says(&e)
 		r.extents.says(&e)
 		return
 	}
-	if e.rcpt >= int(m.n) || r.x.recipients(m)[e.rcpt].flags&rcptDone != 0 {
+	if e.Rcpt >= int(m.n) || r.x.recipients(m)[e.Rcpt].flags&rcptDone != 0 {
 		return
 	}
-	if e.kind == byte(mail.ChangeRoute) {
-		r.x.route(m, e.rcpt, e.route)
+	if e.Kind == byte(mail.ChangeRoute) {
+		r.x.route(m, e.Rcpt, e.Route)
 		return
 	}
-	var pos replyPos
-	if e.note != 0 {
-		pos = replyAt(kindJournal, num, b.off+int64(e.note))
+	var pos format.ReplyPos
+	if e.Note != 0 {
+		pos = format.ReplyAt(format.KindJournal, num, b.Off+int64(e.Note))
 	}
-	r.x.apply(m, &r.x.recipients(m)[e.rcpt], mail.ChangeKind(e.kind), e.due, e.attempts, pos)
+	r.x.apply(m, &r.x.recipients(m)[e.Rcpt], mail.ChangeKind(e.Kind), e.Due, e.Attempts, pos)
 	if m.live == 0 {
 		r.alive.leave(m)
 	}
@@ -361,7 +362,7 @@ func (r *recovery) present(m *message) bool {
 	}
 	if end := int64(m.off) + int64(m.length); end > g.size {
 		r.damaged = true
-		r.missing[g.id.name()+" is cut short"]++
+		r.missing[g.id.Name()+" is cut short"]++
 		if rest := g.size - int64(m.off); rest > 0 {
 			r.stats.Lost-- // putRecord counts it as well
 			r.putRecord(g, int64(m.off), rest, m.id, "the file is cut short", false)
@@ -370,7 +371,7 @@ func (r *recovery) present(m *message) bool {
 	}
 	if _, ok := r.l.bodies[m.id]; m.file && !ok {
 		r.stats.Lost--
-		r.putRecord(g, int64(m.off), int64(m.length), m.id, bodyName(m.id)+" is missing", false)
+		r.putRecord(g, int64(m.off), int64(m.length), m.id, format.BodyName(m.id)+" is missing", false)
 		return false
 	}
 	return true
@@ -395,15 +396,15 @@ func (r *recovery) checkBodies() {
 			r.bodyOctets += size
 			continue
 		}
-		reason := bodyName(id) + ": no record names it, and records are missing"
+		reason := format.BodyName(id) + ": no record names it, and records are missing"
 		if r.damaged {
 			r.stats.Quarantined++
 			r.noteDamaged(reason)
 		} else {
-			reason = bodyName(id) + ": no record names it, and the end of a segment is missing or was never written; after a crash it was never acknowledged, after damage it may have been"
+			reason = format.BodyName(id) + ": no record names it, and the end of a segment is missing or was never written; after a crash it was never acknowledged, after damage it may have been"
 			r.noteUnfinished(reason)
 		}
-		if err := r.moveAside(bodyName(id), reason); err != nil {
+		if err := r.moveAside(format.BodyName(id), reason); err != nil {
 			r.fault(err)
 		}
 	}
@@ -413,9 +414,9 @@ func (r *recovery) checkBodies() {
 // to go. One mark must do for a message: how many recipients it had stood in its record.
 func (r *recovery) findFinished() {
 	for _, id := range r.l.journals {
-		err := r.replayJournal(id, func(e *entry) bool {
-			if _, ok := r.l.bodies[e.id]; ok && e.kind == byte(mail.ChangeDone) {
-				r.finished[e.id] = true
+		err := r.replayJournal(id, func(e *format.Entry) bool {
+			if _, ok := r.l.bodies[e.ID]; ok && e.Kind == byte(mail.ChangeDone) {
+				r.finished[e.ID] = true
 			}
 			return false
 		})

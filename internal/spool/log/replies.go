@@ -10,6 +10,8 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/columns"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -45,7 +47,7 @@ type replyScan struct {
 	*Store
 	filter
 	needle []byte // a part of each text that matches, in lower case; nil: there is none
-	files  map[replyPos]*replyFile
+	files  map[format.ReplyPos]*replyFile
 	found  top
 	known  map[string]bool // what replies were compared
 	lower  []byte
@@ -54,10 +56,10 @@ type replyScan struct {
 
 // replyFile is a state file that the last replies of recipients stand in.
 type replyFile struct {
-	id   fileID
+	id   format.ID
 	f    vfs.File
 	size int64
-	gaps []gap
+	gaps []format.Gap
 }
 
 // noteRef is a note in a block.
@@ -67,16 +69,14 @@ type noteRef struct {
 	at   int // in the payload
 }
 
-func (p replyPos) fileKey() replyPos { return p &^ (1<<replyOffBits - 1) }
-
 // open opens the files that last replies stand in. With lenient set those that are missing are left out.
 func (r *replyScan) open(ctx context.Context, lenient bool) error {
-	r.files = map[replyPos]*replyFile{}
-	wanted := map[replyPos]bool{}
-	last := replyPos(0)
+	r.files = map[format.ReplyPos]*replyFile{}
+	wanted := map[format.ReplyPos]bool{}
+	last := format.ReplyPos(0)
 	err := r.eachMessage(ctx, func() {}, func(m *message) {
 		for _, rcpt := range r.x.recipients(m) {
-			if key := rcpt.reply.fileKey(); key != last && rcpt.reply != 0 {
+			if key := rcpt.reply.FileKey(); key != last && rcpt.reply != 0 {
 				wanted[key], last = true, key
 			}
 		}
@@ -85,9 +85,9 @@ func (r *replyScan) open(ctx context.Context, lenient bool) error {
 		return err
 	}
 	r.mu.Lock()
-	sizes := map[replyPos]*replyFile{}
+	sizes := map[format.ReplyPos]*replyFile{}
 	for id, size := range r.stateFiles {
-		if key := replyAt(id.kind, id.num, 0); wanted[key] {
+		if key := format.ReplyAt(id.Kind, id.Num, 0); wanted[key] {
 			sizes[key] = &replyFile{id: id, size: size}
 		}
 	}
@@ -100,7 +100,7 @@ func (r *replyScan) open(ctx context.Context, lenient bool) error {
 			}
 			return fs.ErrNotExist
 		}
-		if f.f, err = r.fs.Open(r.path(f.id.name())); err != nil {
+		if f.f, err = r.fs.Open(r.path(f.id.Name())); err != nil {
 			if lenient && errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
@@ -115,12 +115,12 @@ func (r *replyScan) open(ctx context.Context, lenient bool) error {
 func (r *replyScan) scan(ctx context.Context) error {
 	damaged := false
 	for key, f := range r.files {
-		in := readBlocks(f.f, f.size, f.id.salt)
+		in := format.Read(f.f, f.size, f.id.Salt)
 		for {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b, err := in.next()
+			b, err := in.Next()
 			if err == io.EOF {
 				break
 			}
@@ -129,7 +129,7 @@ func (r *replyScan) scan(ctx context.Context) error {
 			}
 			r.block(&b, key)
 		}
-		f.gaps = in.gaps
+		f.gaps = in.Gaps
 		damaged = damaged || len(f.gaps) > 0
 	}
 	if !damaged {
@@ -145,13 +145,13 @@ func (r *replyScan) scan(ctx context.Context) error {
 	})
 }
 
-func (r *replyScan) inGap(p replyPos) bool {
-	f := r.files[p.fileKey()]
+func (r *replyScan) inGap(p format.ReplyPos) bool {
+	f := r.files[p.FileKey()]
 	if f == nil || p == 0 {
 		return false
 	}
 	for _, g := range f.gaps {
-		if p.off() >= g.off && p.off() < g.off+g.length {
+		if p.Off() >= g.Off && p.Off() < g.Off+g.Length {
 			return true
 		}
 	}
@@ -159,33 +159,33 @@ func (r *replyScan) inGap(p replyPos) bool {
 }
 
 // block looks for replies in a block of the file key.
-func (r *replyScan) block(b *block, key replyPos) {
-	if b.kind != blockNote && b.kind != blockChanges {
+func (r *replyScan) block(b *format.Block, key format.ReplyPos) {
+	if b.Kind != blockNote && b.Kind != format.BlockChanges {
 		return
 	}
-	r.lower = append(r.lower[:0], b.payload...)
+	r.lower = append(r.lower[:0], b.Payload...)
 	lowerASCII(r.lower)
 	if !bytes.Contains(r.lower, r.needle) {
 		return
 	}
 	r.notes = r.notes[:0]
 	add := func(id mail.QueueID, rcpt uint32, at int) {
-		if end := at + 6 + int(le.Uint16(b.payload[at:])); bytes.Contains(r.lower[at:end], r.needle) {
+		if end := at + 6 + int(le.Uint16(b.Payload[at:])); bytes.Contains(r.lower[at:end], r.needle) {
 			r.notes = append(r.notes, noteRef{id, rcpt, at})
 		}
 	}
-	if b.kind == blockNote {
-		eachNote(b.payload, add)
+	if b.Kind == blockNote {
+		eachNote(b.Payload, add)
 	} else {
-		parseEntries(b.payload, func(e entry) {
-			if e.note != 0 {
-				add(e.id, uint32(e.rcpt), e.note)
+		format.ParseEntries(b.Payload, func(e format.Entry) {
+			if e.Note != 0 {
+				add(e.ID, uint32(e.Rcpt), e.Note)
 			}
 		})
 	}
-	r.dropOld(key | replyPos(b.off))
+	r.dropOld(key | format.ReplyPos(b.Off))
 	for _, n := range r.notes {
-		if n.id >= r.found.least && r.matchNote(b.payload[n.at:], n) {
+		if n.id >= r.found.least && r.matchNote(b.Payload[n.at:], n) {
 			r.found.add(n.id)
 		}
 	}
@@ -206,7 +206,7 @@ func eachNote(payload []byte, f func(id mail.QueueID, rcpt uint32, at int)) {
 
 // dropOld keeps those of r.notes that are the last replies to recipients that match, or were when the search
 // began. base is where the block begins.
-func (r *replyScan) dropOld(base replyPos) {
+func (r *replyScan) dropOld(base format.ReplyPos) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.begin(&r.x)
@@ -217,7 +217,7 @@ func (r *replyScan) dropOld(base replyPos) {
 			continue
 		}
 		rcpt := &r.x.recipients(m)[n.rcpt]
-		if f := r.files[rcpt.reply.fileKey()]; rcpt.reply != base+replyPos(n.at) && f != nil && rcpt.reply.off() < f.size {
+		if f := r.files[rcpt.reply.FileKey()]; rcpt.reply != base+format.ReplyPos(n.at) && f != nil && rcpt.reply.Off() < f.size {
 			continue // there is a later one, which was or will be read
 		}
 		if r.matchRecipient(&r.x, rcpt) {
@@ -237,7 +237,7 @@ func (r *replyScan) matchNote(b []byte, n noteRef) bool {
 	if known {
 		return ok
 	}
-	reply, _, size := parseNote(b, n.id, int(n.rcpt))
+	reply, _, size := format.ParseNote(b, n.id, int(n.rcpt))
 	ok = size > 0 && r.q.MatchReply(&spool.RecipientStatus{Reply: reply})
 	if len(r.known) < maxKnownReplies {
 		r.known[string(text)] = ok
@@ -262,5 +262,5 @@ func replyNeedle(pattern string) []byte {
 			best = p
 		}
 	}
-	return []byte(best[:min(len(best), maxNeedle)])
+	return []byte(best[:min(len(best), columns.MaxNeedle)])
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -19,7 +20,7 @@ var errNoReserve = fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
 
 // reserveFile makes a block file of one that stands by, or of a spare segment, whose place on disk is written over: nobody
 // else can take it.
-func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
+func (s *Store) reserveFile(id format.ID, suffix string) (*format.Writer, error) {
 	from, size := s.takeOne(s.reserves)
 	if from == "" && s.reserveSpare() {
 		from, size = s.takeOne(s.reserves)
@@ -27,14 +28,14 @@ func (s *Store) reserveFile(id fileID, suffix string) (*blockFile, error) {
 	if from == "" {
 		return nil, errNoReserve
 	}
-	name := s.path(id.name() + suffix)
-	f, err := s.renameReserve(s.path(from), name, id.header(headerReused))
+	name := s.path(id.Name() + suffix)
+	f, err := s.renameReserve(s.path(from), name, id.Header(format.Reused))
 	if err != nil {
 		_ = s.fs.Remove(s.path(from))
 		_ = s.fs.Remove(name)
 		return nil, err
 	}
-	return &blockFile{id: id, f: f, size: headerSize, reserved: size}, nil
+	return &format.Writer{ID: id, F: f, Size: format.HeaderSize, Reserved: size}, nil
 }
 
 // renameReserve gives a reserve file its header, and then its new name: after a power cut the name never stands without.
@@ -67,15 +68,6 @@ func (s *Store) keepReserve(name string, size int64) {
 	}
 }
 
-// shed gives back what w, made from the reserve, does not fill. Nothing more is written to it.
-func (w *blockFile) shed() error {
-	if w.reserved <= w.size {
-		return nil
-	}
-	w.reserved = 0
-	return w.f.Truncate(w.size)
-}
-
 // bookReserve promises one more file to the reserve, unless it is complete; enterReserve must follow.
 func (s *Store) bookReserve() bool {
 	s.mu.Lock()
@@ -103,7 +95,7 @@ func (s *Store) toReserve(from string, size int64) bool {
 	if size < s.o.reserve || !s.bookReserve() {
 		return false
 	}
-	name := reserveName(newSalt())
+	name := format.ReserveName(format.NewSalt())
 	err := s.fs.Rename(s.path(from), s.path(name))
 	if err == nil {
 		if err = s.fs.SyncDir(s.o.Dir); err == nil {
@@ -146,7 +138,7 @@ func (s *Store) reserveSpare() bool {
 // tendReserve makes what is missing of the reserve, of spares if there is no other room; again says that there was none.
 func (s *Store) tendReserve() (again bool, err error) {
 	for s.bookReserve() {
-		name := reserveName(newSalt())
+		name := format.ReserveName(format.NewSalt())
 		err := s.newReserve(name)
 		s.enterReserve(name, err)
 		switch {

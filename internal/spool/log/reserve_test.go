@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -240,21 +241,21 @@ func TestP2DamagedJournalFromTheReserve(t *testing.T) {
 	w := d.delivered(t)
 	defer w.s.Close()
 	j := w.s.journal
-	if j.reserved == 0 || j.size >= j.reserved {
-		t.Fatalf("the journal is not from the reserve: %d octets of %d", j.size, j.reserved)
+	if j.Reserved == 0 || j.Size >= j.Reserved {
+		t.Fatalf("the journal is not from the reserve: %d octets of %d", j.Size, j.Reserved)
 	}
-	last := int64(headerSize) // where the last block begins
-	in := readBlocks(j.f, j.size, j.id.salt)
-	for b, err := in.next(); err == nil; b, err = in.next() {
-		last = b.off - blockHeader
+	last := int64(format.HeaderSize) // where the last block begins
+	in := format.Read(j.F, j.Size, j.ID.Salt)
+	for b, err := in.Next(); err == nil; b, err = in.Next() {
+		last = b.Off - format.BlockHeader
 	}
-	for _, at := range []int64{-1, last, last + 3, last + 9, last + 21, j.size - 1} {
+	for _, at := range []int64{-1, last, last + 3, last + 9, last + 21, j.Size - 1} {
 		o := w.o
 		clone := d.CrashClone(nil)
 		clone.SetFree(vfs.Space{Bytes: 1 << 40, Inodes: 1000})
 		o.FS = clone
 		if at >= 0 {
-			flip(t, clone, "queue/"+j.id.name(), at)
+			flip(t, clone, "queue/"+j.ID.Name(), at)
 		}
 		s, err := Open(o)
 		if err != nil {

@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // found is a record that the scan has found.
 type found struct {
 	off int64
-	record
+	format.Record
 	unknown bool // version
 }
 
@@ -28,36 +29,36 @@ func (r *recovery) scan(g *segment, from int64) error {
 	}
 	var durable int64
 	for _, rec := range recs {
-		durable = max(durable, int64(rec.durable))
-		g.reach = rec.off + rec.length()
+		durable = max(durable, int64(rec.Durable))
+		g.reach = rec.off + rec.Length()
 	}
 	// First all is read, so that a segment that cannot be is entered as a whole by a later opening.
 	envs, bad := make([]*mail.Envelope, len(recs)), make([]error, len(recs))
 	for i := range recs {
 		if rec := &recs[i]; !rec.unknown {
-			envs[i], bad[i] = r.readWhole(g, rec, rec.off+rec.length() > durable)
+			envs[i], bad[i] = r.readWhole(g, rec, rec.off+rec.Length() > durable)
 		}
-		if bad[i] != nil && !errors.Is(bad[i], errDamage) {
+		if bad[i] != nil && !errors.Is(bad[i], format.ErrDamage) {
 			return bad[i]
 		}
 	}
 	unsynced := false
 	for i := range recs {
 		rec := &recs[i]
-		r.maxID = max(r.maxID, rec.id)
-		torn := rec.off+rec.length() > durable
+		r.maxID = max(r.maxID, rec.ID)
+		torn := rec.off+rec.Length() > durable
 		switch {
 		case rec.unknown:
-			r.putRecord(g, rec.off, rec.length(), rec.id, fmt.Sprintf("record of version %d, kind %d: not known here", rec.version, rec.kind), false)
+			r.putRecord(g, rec.off, rec.Length(), rec.ID, fmt.Sprintf("record of version %d, kind %d: not known here", rec.Version, rec.Kind), false)
 		case bad[i] != nil:
-			r.putRecord(g, rec.off, rec.length(), rec.id, bad[i].Error(), torn || r.elsewhere(g, rec.id))
+			r.putRecord(g, rec.off, rec.Length(), rec.ID, bad[i].Error(), torn || r.elsewhere(g, rec.ID))
 		default:
 			r.take(g, rec, envs[i], torn)
 			unsynced = unsynced || torn
 		}
 	}
 	for _, gap := range gaps {
-		r.gap(g, gap, gap.off >= durable)
+		r.gap(g, gap, gap.Off >= durable)
 	}
 	if unsynced {
 		if err := r.syncSegment(g); err != nil {
@@ -69,9 +70,9 @@ func (r *recovery) scan(g *segment, from int64) error {
 
 // readWhole reads the envelope of a record, and checks the octets if they may not have been synced.
 func (r *recovery) readWhole(g *segment, rec *found, torn bool) (*mail.Envelope, error) {
-	env, err := readEnvelope(g.f, &rec.record, rec.off)
+	env, err := readEnvelope(g.f, &rec.Record, rec.off)
 	if err == nil && len(env.Recipients) == 0 {
-		err = fmt.Errorf("%w: no recipients", errDamage)
+		err = fmt.Errorf("%w: no recipients", format.ErrDamage)
 	}
 	if err == nil && torn {
 		err = r.checkOctets(g, rec)
@@ -82,7 +83,7 @@ func (r *recovery) readWhole(g *segment, rec *found, torn bool) (*mail.Envelope,
 // syncSegment makes durable what was taken although its sync may never have happened: only the process
 // may have died.
 func (r *recovery) syncSegment(g *segment) error {
-	f, err := r.fs.OpenReadWrite(r.path(g.id.name()))
+	f, err := r.fs.OpenReadWrite(r.path(g.id.Name()))
 	if err != nil {
 		return err
 	}
@@ -96,10 +97,10 @@ func (r *recovery) elsewhere(g *segment, id mail.QueueID) bool {
 }
 
 func (r *recovery) checkOctets(g *segment, rec *found) error {
-	if rec.kind == recordInline {
-		return checkSum(context.Background(), g.f, rec.off+headerSize, rec.size, rec.crc)
+	if rec.Kind == format.RecordInline {
+		return checkSum(context.Background(), g.f, rec.off+format.HeaderSize, rec.Size, rec.CRC)
 	}
-	f, err := r.fs.Open(r.path(bodyName(rec.id)))
+	f, err := r.fs.Open(r.path(format.BodyName(rec.ID)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // the message may be done, which is not known yet
 	}
@@ -107,32 +108,32 @@ func (r *recovery) checkOctets(g *segment, rec *found) error {
 		return err
 	}
 	defer f.Close()
-	return checkSum(context.Background(), f, 0, rec.size, rec.crc)
+	return checkSum(context.Background(), f, 0, rec.Size, rec.CRC)
 }
 
 // take enters a record that is whole; if the message is known the record is a copy of it.
 func (r *recovery) take(g *segment, rec *found, env *mail.Envelope, verified bool) {
-	m := r.x.find(rec.id)
+	m := r.x.find(rec.ID)
 	if m == nil {
-		r.enter(g, rec.off, &rec.record, env, verified)
+		r.enter(g, rec.off, &rec.Record, env, verified)
 		return
 	}
 	if m.seg == g.key && m.off == uint32(rec.off) {
 		return
 	}
 	if r.foreign[g.key] {
-		if !r.same(m, &rec.record) {
-			r.putRecord(g, rec.off, rec.length(), rec.id, "another message has this id", false)
+		if !r.same(m, &rec.Record) {
+			r.putRecord(g, rec.off, rec.Length(), rec.ID, "another message has this id", false)
 		}
 		return
 	}
 	if int(m.n) == len(env.Recipients) {
-		m.seg, m.off, m.length, m.verified = g.key, uint32(rec.off), uint32(rec.length()), verified
+		m.seg, m.off, m.length, m.verified = g.key, uint32(rec.off), uint32(rec.Length()), verified
 	}
 }
 
 // same reports whether a record is that of m, as far as checksums tell; if the record of m cannot be read it is.
-func (r *recovery) same(m *message, rec *record) bool {
+func (r *recovery) same(m *message, rec *format.Record) bool {
 	g := r.segs[m.seg]
 	if g == nil {
 		return true
@@ -142,8 +143,8 @@ func (r *recovery) same(m *message, rec *record) bool {
 		return true
 	}
 	defer func() { g.pins-- }()
-	old, err := readRecord(f, g.id, int64(m.off))
-	return err != nil || old.size == rec.size && old.crc == rec.crc && old.envCRC == rec.envCRC && old.envLen == rec.envLen
+	old, err := format.ReadRecord(f, g.id, int64(m.off))
+	return err != nil || old.Size == rec.Size && old.CRC == rec.CRC && old.EnvCRC == rec.EnvCRC && old.EnvLen == rec.EnvLen
 }
 
 // pinned is pin for the recovery, which holds no lock.
@@ -154,7 +155,7 @@ func (r *recovery) pinned(g *segment) (vfs.File, error) {
 }
 
 // walk finds the records between from and size, and what lies between them. It reads headers only.
-func walk(f io.ReaderAt, id fileID, from, size int64) (recs []found, gaps []gap, err error) {
+func walk(f io.ReaderAt, id format.ID, from, size int64) (recs []found, gaps []format.Gap, err error) {
 	for off := from; off < size; {
 		rec, ok, err := recordAt(f, id, off, size)
 		if err != nil {
@@ -162,37 +163,37 @@ func walk(f io.ReaderAt, id fileID, from, size int64) (recs []found, gaps []gap,
 		}
 		if ok {
 			recs = append(recs, rec)
-			off += rec.length()
+			off += rec.Length()
 			continue
 		}
-		next, err := nextRecord(f, id, off+recordAlign, size)
+		next, err := nextRecord(f, id, off+format.RecordAlign, size)
 		if err != nil {
 			return nil, nil, err
 		}
-		gaps = append(gaps, gap{off: off, length: next - off, tail: next == size})
+		gaps = append(gaps, format.Gap{Off: off, Length: next - off, Tail: next == size})
 		off = next
 	}
 	return recs, gaps, nil
 }
 
 // recordAt reads the header at off; ok is false if there is no record that fits into the file.
-func recordAt(f io.ReaderAt, id fileID, off, size int64) (rec found, ok bool, err error) {
-	h, err := readRecord(f, id, off)
-	rec = found{off: off, record: h, unknown: errors.Is(err, errUnknownVersion)}
+func recordAt(f io.ReaderAt, id format.ID, off, size int64) (rec found, ok bool, err error) {
+	h, err := format.ReadRecord(f, id, off)
+	rec = found{off: off, Record: h, unknown: errors.Is(err, format.ErrUnknownVersion)}
 	switch {
 	case err == nil || rec.unknown:
-		return rec, rec.length() <= size-off, nil
-	case errors.Is(err, errDamage):
+		return rec, rec.Length() <= size-off, nil
+	case errors.Is(err, format.ErrDamage):
 		return rec, false, nil
 	}
 	return rec, false, err
 }
 
 // nextRecord returns where the next record begins, from off on, or size.
-func nextRecord(f io.ReaderAt, id fileID, off, size int64) (int64, error) {
-	b := blocks{f: f, size: size, salt: id.salt, base: off}
+func nextRecord(f io.ReaderAt, id format.ID, off, size int64) (int64, error) {
+	b := format.ReadFrom(f, size, id.Salt, off)
 	for {
-		at, err := b.search(off)
+		at, err := b.Search(off)
 		if err != nil {
 			return 0, err
 		}
@@ -208,19 +209,19 @@ func nextRecord(f io.ReaderAt, id fileID, off, size int64) (int64, error) {
 
 // gap deals with octets of g that are no record. torn says that they were never acknowledged, as far as
 // can be known.
-func (r *recovery) gap(g *segment, p gap, torn bool) {
-	rec, err := readRecord(g.f, g.id, p.off)
-	short := err == nil && rec.length() > g.size-p.off
+func (r *recovery) gap(g *segment, p format.Gap, torn bool) {
+	rec, err := format.ReadRecord(g.f, g.id, p.Off)
+	short := err == nil && rec.Length() > g.size-p.Off
 	if torn && (short || r.zeros(g, p)) {
 		// The write had not come to its end.
-		r.unfinished(g, p.off)
-		r.noteUnfinished(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.name(), p.length, p.off))
+		r.unfinished(g, p.Off)
+		r.noteUnfinished(fmt.Sprintf("%s: %d octets at %d were not written to their end and are cut off", g.id.Name(), p.Length, p.Off))
 		return
 	}
-	if torn && p.tail && g.reused && !r.ours(g, p.off) {
+	if torn && p.Tail && g.reused && !r.ours(g, p.Off) {
 		return // the file's former life
 	}
-	r.putRecord(g, p.off, p.length, 0, "no record can be read here", torn)
+	r.putRecord(g, p.Off, p.Length, 0, "no record can be read here", torn)
 }
 
 // unfinished counts what was never acknowledged, as far as can be known by the segment alone; see missEnds.
@@ -239,24 +240,24 @@ func (r *recovery) noteUnfinished(text string) {
 
 // ours reports whether a record of g was begun at off, even if the salt that it begins with is damaged.
 func (r *recovery) ours(g *segment, off int64) bool {
-	var b [headerSize]byte
+	var b [format.HeaderSize]byte
 	n, _ := g.f.ReadAt(b[:], off)
-	if le.Uint64(b[:]) == g.id.salt {
+	if le.Uint64(b[:]) == g.id.Salt {
 		return true
 	}
-	le.PutUint64(b[:], g.id.salt)
-	_, err := parseRecord(b[:n], g.id)
-	return err == nil || errors.Is(err, errUnknownVersion)
+	le.PutUint64(b[:], g.id.Salt)
+	_, err := format.ParseRecord(b[:n], g.id)
+	return err == nil || errors.Is(err, format.ErrUnknownVersion)
 }
 
-func (r *recovery) zeros(g *segment, p gap) bool {
-	buf := make([]byte, min(p.length, 1<<20))
-	for at := int64(0); at < p.length; {
-		if next := vfs.NextData(g.f, p.off+at, g.size) - p.off; next > at {
+func (r *recovery) zeros(g *segment, p format.Gap) bool {
+	buf := make([]byte, min(p.Length, 1<<20))
+	for at := int64(0); at < p.Length; {
+		if next := vfs.NextData(g.f, p.Off+at, g.size) - p.Off; next > at {
 			at = next
 			continue
 		}
-		n, err := g.f.ReadAt(buf[:min(int64(len(buf)), p.length-at)], p.off+at)
+		n, err := g.f.ReadAt(buf[:min(int64(len(buf)), p.Length-at)], p.Off+at)
 		if n == 0 || strings.Trim(string(buf[:n]), "\x00") != "" {
 			return n == 0 && errors.Is(err, io.EOF)
 		}
@@ -267,7 +268,7 @@ func (r *recovery) zeros(g *segment, p gap) bool {
 
 // putRecord puts a part of g into quarantine. If that fails the next opening looks at it again.
 func (r *recovery) putRecord(g *segment, off, length int64, id mail.QueueID, reason string, torn bool) {
-	reason = fmt.Sprintf("%s, %d octets at %d: %s", g.id.name(), length, off, reason)
+	reason = fmt.Sprintf("%s, %d octets at %d: %s", g.id.Name(), length, off, reason)
 	if id != 0 {
 		reason = fmt.Sprintf("message %v: %s", id, reason)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // Load implements spool.Store. The list of ids was made by the opening and goes when it has been read to
@@ -48,8 +49,8 @@ func (s *Store) appendPending(dst []mail.Pending, m *message) []mail.Pending {
 	for i, r := range s.x.recipients(m) {
 		if r.flags&rcptDone == 0 {
 			dst = append(dst, mail.Pending{
-				ID: m.id, Rcpt: i, Domain: s.x.domains.names[r.domain], Size: m.size, Arrived: fromMillis(m.arrived),
-				Attempts: int(r.attempts), Due: fromMillis(r.due), Held: r.flags&rcptHeld != 0, Null: m.null,
+				ID: m.id, Rcpt: i, Domain: s.x.domains.names[r.domain], Size: m.size, Arrived: format.FromMillis(m.arrived),
+				Attempts: int(r.attempts), Due: format.FromMillis(r.due), Held: r.flags&rcptHeld != 0, Null: m.null,
 				Noticed: r.flags&rcptNoticed != 0, Route: s.x.routeOf(m, i),
 			})
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/columns"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -124,7 +125,7 @@ func (s *searched) put() {
 	}
 	env.Content = mail.Content{Size: int64(size), Subject: s.pick(someSubjects), MessageID: fmt.Sprintf("<%d@x>", s.rnd.IntN(50))}
 	if s.rnd.IntN(30) == 0 {
-		env.Content.Subject = strings.Repeat("long ", maxValue/5+1)
+		env.Content.Subject = strings.Repeat("long ", columns.MaxValue/5+1)
 	}
 	t, err := s.Begin(context.Background())
 	if err == nil {

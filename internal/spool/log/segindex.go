@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/columns"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // segIndex says how the messages of a segment are found by what their envelopes hold. Each message that lives in
@@ -18,8 +21,8 @@ import (
 // there is enough of it to matter, and in a file when the segment has been closed: mail that is delivered at once
 // costs eight octets for that time.
 type segIndex struct {
-	file   *sidecar
-	memory []*batch
+	file   *columns.File
+	memory []*columns.Batch
 	ids    []mail.QueueID // in the order of entering; those that are gone among them
 	aged   int            // how many of ids were there when maintain last looked
 	listed bool           // false after the opening: nothing is known yet
@@ -30,7 +33,7 @@ func (x *segIndex) onDisk() int64 {
 	if x.file == nil {
 		return 0
 	}
-	return x.file.size
+	return x.file.Size
 }
 
 const (
@@ -42,13 +45,13 @@ const (
 
 // dropIndexes removes indexes whose segments have gone.
 func (r *recovery) dropIndexes() {
-	kept := make(map[fileID]bool, len(r.segs))
+	kept := make(map[format.ID]bool, len(r.segs))
 	for _, g := range r.segs {
-		kept[indexID(g.id)] = true
+		kept[format.IndexID(g.id)] = true
 	}
 	for _, id := range r.l.indexes {
 		if !kept[id] {
-			if err := r.removeFile(id.name()); err != nil {
+			if err := r.removeFile(id.Name()); err != nil {
 				r.fault(err) // it will be tried again at the next opening
 			}
 		}
@@ -101,7 +104,7 @@ func (s *Store) describe(g *segment) (n int, again bool) {
 	alive := s.alive(g, x.ids[:x.aged])
 	total := len(alive)
 	for _, b := range x.memory {
-		total += b.n
+		total += b.N
 	}
 	if sealed && total < s.o.indexFew || !sealed && len(alive) <= s.o.indexTail {
 		s.setIndex(g, x.aged, segIndex{ids: alive, memory: x.memory, few: sealed})
@@ -110,7 +113,7 @@ func (s *Store) describe(g *segment) (n int, again bool) {
 	made, err := s.makeBatches(g, alive)
 	next := segIndex{memory: slices.Concat(x.memory, made)}
 	if err == nil && sealed {
-		next.file, err = s.writeSidecar(g.id, next.memory)
+		next.file, err = s.writeIndex(g.id, next.memory)
 		next.memory = nil
 	}
 	if err != nil {
@@ -156,16 +159,16 @@ func (s *Store) alive(g *segment, ids []mail.QueueID) (out []mail.QueueID) {
 }
 
 // makeBatches describes the messages.
-func (s *Store) makeBatches(g *segment, ids []mail.QueueID) (out []*batch, err error) {
-	var b builder
+func (s *Store) makeBatches(g *segment, ids []mail.QueueID) (out []*columns.Batch, err error) {
+	var b columns.Builder
 	err = s.readEnvelopes(context.Background(), g, ids, func(id mail.QueueID, env *mail.Envelope) {
-		if b.add(id, env); b.full() {
-			out = append(out, b.finish())
-			b = builder{}
+		if b.Add(id, env); b.Full() {
+			out = append(out, b.Finish())
+			b = columns.Builder{}
 		}
 	})
-	if err == nil && len(b.ids)+len(b.odd) > 0 {
-		out = append(out, b.finish())
+	if err == nil && len(b.IDs)+len(b.Odd) > 0 {
+		out = append(out, b.Finish())
 	}
 	return out, err
 }
@@ -201,20 +204,20 @@ func (s *Store) knowIndexes() {
 // readIndex takes the file of g if it names every message that lives there: what the file was made from may have
 // been forgotten, and messages that were done be back.
 func (s *Store) readIndex(g *segment) bool {
-	f, sc, err := s.openSidecar(g.id)
+	f, sc, err := s.openIndex(g.id)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			_ = s.removeFile(indexID(g.id).name())
+			_ = s.removeFile(format.IndexID(g.id).Name())
 		}
 		return false
 	}
 	defer f.Close()
 	var buf []byte
 	var ids []mail.QueueID
-	for i := range sc.batches {
-		p, err := sc.batches[i].part(0, f, indexID(g.id), &buf)
+	for i := range sc.Batches {
+		p, err := sc.Batches[i].Part(0, f, format.IndexID(g.id), &buf)
 		if err != nil {
-			_ = s.removeFile(indexID(g.id).name())
+			_ = s.removeFile(format.IndexID(g.id).Name())
 			return false
 		}
 		for ; len(p) > 0; p = p[8:] {
@@ -266,7 +269,7 @@ func (s *Store) listIDs(segs []*segment) {
 }
 
 // indexDamaged gives up the index of g, whose file turned out to be damaged. g is pinned.
-func (s *Store) indexDamaged(g *segment, file *sidecar) {
+func (s *Store) indexDamaged(g *segment, file *columns.File) {
 	s.imu.Lock()
 	defer s.imu.Unlock()
 	s.mu.Lock()
@@ -278,7 +281,42 @@ func (s *Store) indexDamaged(g *segment, file *sidecar) {
 	if !current {
 		return
 	}
-	_ = s.removeFile(indexID(g.id).name())
+	_ = s.removeFile(format.IndexID(g.id).Name())
 	s.listIDs([]*segment{g})
 	s.kick()
+}
+
+// writeIndex writes the index of a segment.
+func (s *Store) writeIndex(seg format.ID, batches []*columns.Batch) (sc *columns.File, err error) {
+	id := format.IndexID(seg)
+	if err := s.removeFile(id.Name()); err != nil { // one of no use
+		return nil, err
+	}
+	w, err := s.createBlockFile(id, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err = errors.Join(err, w.F.Close()); err != nil {
+			_ = s.removeFile(id.Name())
+		}
+	}()
+	if sc, err = columns.Write(w, batches); err == nil {
+		s.room.written.Add(sc.Size)
+	}
+	return sc, err
+}
+
+// openIndex opens the index of a segment and reads its directory.
+func (s *Store) openIndex(seg format.ID) (f vfs.File, sc *columns.File, err error) {
+	id := format.IndexID(seg)
+	f, err = s.fs.Open(s.path(id.Name()))
+	if err != nil {
+		return nil, nil, err
+	}
+	if sc, err = columns.Read(f, id); err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, sc, nil
 }

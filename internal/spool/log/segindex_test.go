@@ -13,6 +13,8 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/columns"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/spool/spooltest"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
@@ -217,7 +219,7 @@ func TestIndexesGo(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	stray := filepath.Join("queue", indexID(fileID{kindSegment, 1, 2}).name())
+	stray := filepath.Join("queue", format.IndexID(format.ID{Kind: format.KindSegment, Num: 1, Salt: 2}).Name())
 	f, err := s.mem.Create(stray)
 	if err != nil {
 		t.Fatal(err)
@@ -256,9 +258,9 @@ func TestIndexMemory(t *testing.T) {
 			if len(x.ids) > 0 || len(x.memory) > 0 || x.file == nil {
 				t.Fatalf("a closed segment keeps %d ids and %d batches in memory", len(x.ids), len(x.memory))
 			}
-			size += x.file.size
-			for i := range x.file.batches {
-				described += x.file.batches[i].n
+			size += x.file.Size
+			for i := range x.file.Batches {
+				described += x.file.Batches[i].N
 			}
 		}
 		if described != n || size > int64(n)*50 {
@@ -280,7 +282,7 @@ func TestIndexMemory(t *testing.T) {
 }
 
 // indexedSpool makes a closed spool of one segment with an index.
-func indexedSpool(t testing.TB) (mem *vfs.Mem, o Options, name string, id fileID) {
+func indexedSpool(t testing.TB) (mem *vfs.Mem, o Options, name string, id format.ID) {
 	mem = vfs.NewMem()
 	o = Options{Dir: "queue", FS: mem, SyncInterval: time.Hour, indexFew: 1}
 	s := mustOpen(t, o)
@@ -309,7 +311,7 @@ func indexedSpool(t testing.TB) (mem *vfs.Mem, o Options, name string, id fileID
 	for _, n := range names {
 		if strings.HasSuffix(n, ".idx") {
 			name = filepath.Join("queue", n)
-			id, _ = parseName(n)
+			id, _ = format.ParseName(n)
 		}
 	}
 	return mem, o, name, id
@@ -328,7 +330,7 @@ func FuzzIndex(f *testing.F) {
 		f.Fatal(err)
 	}
 	whole := make([]byte, size)
-	if err := readFull(in, whole, 0); err != nil {
+	if err := format.ReadFull(in, whole, 0); err != nil {
 		f.Fatal(err)
 	}
 	in.Close()
@@ -337,17 +339,17 @@ func FuzzIndex(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = slices.Clone(b)
-		if len(b) >= headerSize {
-			copy(b, id.header(0))
+		if len(b) >= format.HeaderSize {
+			copy(b, id.Header(0))
 		}
-		for off := headerSize; off+blockHeader <= len(b); {
+		for off := format.HeaderSize; off+format.BlockHeader <= len(b); {
 			n := int(le.Uint32(b[off+8:]))
-			if n > len(b)-off-blockHeader {
+			if n > len(b)-off-format.BlockHeader {
 				break
 			}
-			le.PutUint64(b[off:], id.salt)
-			le.PutUint32(b[off+20:], blockSum(b[off:off+blockHeader+n]))
-			off += blockHeader + n
+			le.PutUint64(b[off:], id.Salt)
+			le.PutUint32(b[off+20:], format.BlockSum(b[off:off+format.BlockHeader+n]))
+			off += format.BlockHeader + n
 		}
 		clone := mem.CrashClone(nil)
 		if err := clone.Remove(name); err != nil {
@@ -375,9 +377,9 @@ func FuzzIndex(f *testing.F) {
 	})
 }
 
-func readSidecarOf(s *Store) (sc *sidecar, err error) {
+func readSidecarOf(s *Store) (sc *columns.File, err error) {
 	for _, g := range s.segs {
-		f, c, e := s.openSidecar(g.id)
+		f, c, e := s.openIndex(g.id)
 		if e == nil {
 			f.Close()
 		}

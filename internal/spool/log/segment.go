@@ -8,12 +8,13 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // segment is a file of records. Its fields are guarded by Store.mu but for those of the one who appends.
 type segment struct {
-	id     fileID
+	id     format.ID
 	key    uint32   // names it in memory and in checkpoints: its number, unless another file had that
 	f      vfs.File // nil: not open
 	size   int64    // octets that are entered in the index or were passed over
@@ -27,7 +28,7 @@ type segment struct {
 	gone   bool     // in trash
 	told   int64    // the size that a journal has been told
 	reach  int64    // at the opening: up to where all can be read, or a checkpoint has it
-	reused bool     // found at the opening with headerReused, or with a damaged header
+	reused bool     // found at the opening with format.Reused, or with a damaged header
 	// again, if not 0, is where the next opening has to look again: something there could not be read,
 	// or not be put into quarantine. The file stays until then.
 	again int64
@@ -60,7 +61,7 @@ func (g *segment) covered() int64 {
 // newSegment makes a segment with the next number, of a spare if there is one and it may; its name is durable.
 func (s *Store) newSegment(spare bool) (*segment, error) {
 	s.mu.Lock()
-	g := &segment{id: fileID{kindSegment, s.nextSeg, newSalt()}, key: s.nextSeg, size: headerSize, index: segIndex{listed: true}}
+	g := &segment{id: format.ID{Kind: format.KindSegment, Num: s.nextSeg, Salt: format.NewSalt()}, key: s.nextSeg, size: format.HeaderSize, index: segIndex{listed: true}}
 	s.nextSeg++ // also if it fails: a part of the file may be there
 	// It must be known before the file is: what a checkpoint does not list and is older is removed.
 	s.segs[g.key] = g
@@ -73,7 +74,7 @@ func (s *Store) newSegment(spare bool) (*segment, error) {
 		return nil, fmt.Errorf("segment: %w", err)
 	}
 	// So that it is missed if it is not there some day. Without that it is as good.
-	if err := s.writeFacts(entryMade, segmentFact(g.id)); err != nil {
+	if err := s.writeFacts(format.EntryMade, format.SegmentFact(g.id)); err != nil {
 		s.failed(err)
 	}
 	s.mu.Lock()
@@ -87,7 +88,7 @@ func (s *Store) newSegment(spare bool) (*segment, error) {
 // segmentFile makes the file of g, or takes a spare one: what is written over needs no new place on disk, and
 // its sync has no size to record, which makes it twice as fast (see docs/decisions/0002-spool.md).
 func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
-	name := s.path(g.id.name())
+	name := s.path(g.id.Name())
 	var flags byte
 	var from string
 	if spare {
@@ -98,7 +99,7 @@ func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
 		s.mu.Unlock()
 	}
 	if from != "" {
-		flags = headerReused
+		flags = format.Reused
 		if err = s.fs.Rename(s.path(from), name); err != nil {
 			_ = s.fs.Remove(s.path(from))
 			return nil, err
@@ -111,7 +112,7 @@ func (s *Store) segmentFile(g *segment, spare bool) (f vfs.File, err error) {
 		_ = s.fs.Remove(name)
 		return nil, err
 	}
-	if _, err = f.WriteAt(g.id.header(flags), 0); err == nil {
+	if _, err = f.WriteAt(g.id.Header(flags), 0); err == nil {
 		err = s.fs.SyncDir(s.o.Dir)
 	}
 	if err != nil {
@@ -161,7 +162,7 @@ func (s *Store) pin(g *segment) (vfs.File, error) {
 		return g.f, nil
 	}
 	s.mu.Unlock()
-	f, err := s.fs.Open(s.path(g.id.name()))
+	f, err := s.fs.Open(s.path(g.id.Name()))
 	s.mu.Lock()
 	switch {
 	case err != nil && g.f == nil:

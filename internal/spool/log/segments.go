@@ -9,23 +9,24 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // idsAhead is longer than ids are reserved ahead.
 const idsAhead = 2 * time.Minute
 
 // cannotRead leaves a file where it is, for the next opening to try again: an I/O error may pass.
-func (r *recovery) cannotRead(id fileID, err error, so string) {
+func (r *recovery) cannotRead(id format.ID, err error, so string) {
 	r.stats.Unread++
 	r.unread[id] = true // of a segment it has no meaning
-	r.note(fmt.Sprintf("%s cannot be read and stays as it is (%v): %s", id.name(), err, so))
+	r.note(fmt.Sprintf("%s cannot be read and stays as it is (%v): %s", id.Name(), err, so))
 }
 
 // scanSegments enters what the checkpoint does not cover.
 func (r *recovery) scanSegments() {
 	r.nextSeg = max(1, r.head.nextSeg)
 	for _, id := range r.l.segs {
-		r.nextSeg = max(r.nextSeg, id.num+1)
+		r.nextSeg = max(r.nextSeg, id.Num+1)
 	}
 	for key := range r.head.covered {
 		r.nextSeg = max(r.nextSeg, key+1)
@@ -52,48 +53,48 @@ type candidate struct {
 func (r *recovery) expect() {
 	if r.head.files == nil {
 		for num, off := range r.head.covered {
-			if off >= headerSize {
+			if off >= format.HeaderSize {
 				r.made[uint64(num)] = true
 			}
 		}
 	}
 	for id, key := range r.head.files {
-		if r.head.covered[key] >= headerSize {
-			r.made[segmentFact(id)] = true
+		if r.head.covered[key] >= format.HeaderSize {
+			r.made[format.SegmentFact(id)] = true
 		}
 	}
 }
 
 // identify gives a segment its key. The number is only the first try: spools that were copied into one folder
 // use the same numbers, and all their files count.
-func (r *recovery) identify(id fileID) *candidate {
-	c := &candidate{segment: &segment{id: id, made: true, size: r.l.sizes[id]}, from: headerSize}
+func (r *recovery) identify(id format.ID) *candidate {
+	c := &candidate{segment: &segment{id: id, made: true, size: r.l.sizes[id]}, from: format.HeaderSize}
 	var listed bool
 	if c.key, listed = r.head.files[id]; listed {
 		c.from = r.head.covered[c.key]
 		r.segs[c.key] = c.segment
 		return c
 	}
-	covered, sameNumber := r.head.covered[id.num]
+	covered, sameNumber := r.head.covered[id.Num]
 	byNumber := r.head.files == nil && r.head.covered != nil // a checkpoint of the first builds
 	switch {
-	case byNumber && sameNumber && r.segs[id.num] == nil:
-		c.key, c.from = id.num, covered
+	case byNumber && sameNumber && r.segs[id.Num] == nil:
+		c.key, c.from = id.Num, covered
 		r.segs[c.key] = c.segment
 		return c
-	case byNumber && !sameNumber && id.num < r.head.nextSeg, r.head.gone[id]: // it was to be removed
+	case byNumber && !sameNumber && id.Num < r.head.nextSeg, r.head.gone[id]: // it was to be removed
 		c.from = math.MaxInt64
 	default:
 		c.unknown = true
 	}
-	if c.key = id.num; sameNumber || r.segs[id.num] != nil {
+	if c.key = id.Num; sameNumber || r.segs[id.Num] != nil {
 		c.key = r.nextSeg
 		r.nextSeg++
 	}
 	r.segs[c.key] = c.segment
-	if c.unknown && (c.key != id.num || !byNumber && id.num < r.head.nextSeg) {
+	if c.unknown && (c.key != id.Num || !byNumber && id.Num < r.head.nextSeg) {
 		r.foreign[c.key], r.since[c.key] = true, 0
-		r.note(id.name() + ": another spool has made it, a copy of which was put into this one; its messages are taken over")
+		r.note(id.Name() + ": another spool has made it, a copy of which was put into this one; its messages are taken over")
 	}
 	return c
 }
@@ -102,7 +103,7 @@ func (r *recovery) identify(id fileID) *candidate {
 // folder each has its own.
 func (r *recovery) adopt(list []*candidate) {
 	for _, id := range slices.Backward(r.l.chks) {
-		if id.num == r.chk || r.unread[id] {
+		if id.Num == r.chk || r.unread[id] {
 			continue
 		}
 		var head chkHead
@@ -124,24 +125,24 @@ func (r *recovery) adopt(list []*candidate) {
 				continue
 			}
 			c.from = head.covered[key]
-			r.foreign[c.key], r.since[c.key] = true, id.num
+			r.foreign[c.key], r.since[c.key] = true, id.Num
 			r.importFrom(x, key, c.segment)
 		}
 	}
 }
 
 // readOther reads a checkpoint that is not the newest, or no more than its head when wanted says so.
-func (r *recovery) readOther(id fileID, head *chkHead, wanted func() bool) (*index, error) {
+func (r *recovery) readOther(id format.ID, head *chkHead, wanted func() bool) (*index, error) {
 	f, size, _, err := r.openFile(id)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := readBlocks(f, size, id.salt).next()
+	b, err := format.Read(f, size, id.Salt).Next()
 	if err != nil {
 		return nil, err
 	}
-	if b.kind != blockHead || b.version != blockVersion || !head.parse(b.payload) || !wanted() {
+	if b.Kind != format.BlockHead || b.Version != format.BlockVersion || !head.parse(b.Payload) || !wanted() {
 		return nil, nil
 	}
 	x := new(index)
@@ -173,17 +174,17 @@ func (r *recovery) importFrom(x *index, key uint32, g *segment) {
 // replayOlder does what a journal from before the checkpoint says that the checkpoint cannot know: about messages of
 // other spools, or because an opening could not read the journal, or the messages. That a recipient is done
 // holds for ever.
-func (r *recovery) replayOlder(id fileID) {
+func (r *recovery) replayOlder(id format.ID) {
 	if !r.head.later[id] && len(r.foreign) == 0 {
 		return
 	}
-	err := r.replayJournal(id, func(e *entry) bool {
-		m := r.x.find(e.id)
-		if m == nil || e.kind == entryMade || e.kind == entryGone {
+	err := r.replayJournal(id, func(e *format.Entry) bool {
+		m := r.x.find(e.ID)
+		if m == nil || e.Kind == format.EntryMade || e.Kind == format.EntryGone {
 			return false
 		}
 		since, ok := r.since[m.seg]
-		return ok && id.num >= since || e.kind == byte(mail.ChangeDone) && r.head.later[id]
+		return ok && id.Num >= since || e.Kind == byte(mail.ChangeDone) && r.head.later[id]
 	})
 	if err != nil {
 		r.cannotRead(id, err, "some mail may be sent twice")
@@ -207,7 +208,7 @@ func (r *recovery) scanSegment(g *segment, from int64) {
 			if _, foreign := r.since[g.key]; !foreign && len(r.head.later) > 0 {
 				r.since[g.key] = 0 // perhaps an opening before could not read it
 			}
-			err = r.scan(g, max(from, headerSize))
+			err = r.scan(g, max(from, format.HeaderSize))
 		}
 		if r.openFiles > r.o.MaxOpenFiles {
 			f.Close()
@@ -219,7 +220,7 @@ func (r *recovery) scanSegment(g *segment, from int64) {
 		return
 	}
 	if from < math.MaxInt64 {
-		g.again = max(from, headerSize)
+		g.again = max(from, format.HeaderSize)
 		for _, id := range r.l.journals { // they tell what became of its messages
 			r.unread[id] = true
 		}
@@ -231,7 +232,7 @@ func (r *recovery) scanSegment(g *segment, from int64) {
 func (r *recovery) missMade() {
 	there := map[uint64]bool{}
 	for _, id := range r.l.segs {
-		there[segmentFact(id)], there[uint64(id.num)] = true, true
+		there[format.SegmentFact(id)], there[uint64(id.Num)] = true, true
 	}
 	moved := r.missingElsewhere() > 0
 	for fact := range r.made {

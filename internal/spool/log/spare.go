@@ -3,6 +3,8 @@ package log
 import (
 	"maps"
 	"time"
+
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // maxSpares is the number of segments that are kept to be written over.
@@ -26,23 +28,23 @@ func (s *Store) takeOne(of map[string]int64) (name string, size int64) {
 // wanted and the file is of use, or is removed.
 func (s *Store) spareOrRemove(g *segment) error {
 	if g.index.file != nil {
-		if err := s.removeFile(indexID(g.id).name()); err != nil {
+		if err := s.removeFile(format.IndexID(g.id).Name()); err != nil {
 			return err
 		}
 	}
 	size := g.onDisk()
-	if !g.dead && s.toReserve(g.id.name(), size) {
+	if !g.dead && s.toReserve(g.id.Name(), size) {
 		return nil
 	}
 	s.mu.Lock()
 	keep := len(s.spares) < maxSpares && size >= s.o.SegmentSize && size <= 2*s.o.SegmentSize && !g.dead
 	s.mu.Unlock()
 	if !keep || s.room.low.Load() {
-		return s.removeFile(g.id.name())
+		return s.removeFile(g.id.Name())
 	}
-	name := spareName(g.id.salt)
-	if err := s.fs.Rename(s.path(g.id.name()), s.path(name)); err != nil {
-		return s.removeFile(g.id.name())
+	name := format.SpareName(g.id.Salt)
+	if err := s.fs.Rename(s.path(g.id.Name()), s.path(name)); err != nil {
+		return s.removeFile(g.id.Name())
 	}
 	s.mu.Lock()
 	s.spares[name] = size

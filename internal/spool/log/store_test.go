@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/spool/spooltest"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
@@ -52,7 +53,7 @@ func TestP2FolderOfLaterVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(formatLine(formatVersion + 1))
+	write(format.Line(format.Version + 1))
 	if _, err := Open(Options{Dir: "queue", FS: mem}); err == nil || !strings.Contains(err.Error(), "later version") {
 		t.Errorf("a folder of a later version: %v", err)
 	}
@@ -74,21 +75,21 @@ func TestP2FolderOfLaterVersion(t *testing.T) {
 func rewriteHeader(t *testing.T, mem *vfs.Mem, change func(b []byte)) {
 	t.Helper()
 	for name := range queueFiles(t, mem) {
-		id, ok := parseName(name)
-		if !ok || id.kind != kindSegment {
+		id, ok := format.ParseName(name)
+		if !ok || id.Kind != format.KindSegment {
 			continue
 		}
 		f, err := mem.OpenReadWrite(filepath.Join("queue", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := make([]byte, headerSize)
-		if _, err := f.ReadAt(b, headerSize); err != nil {
+		b := make([]byte, format.HeaderSize)
+		if _, err := f.ReadAt(b, format.HeaderSize); err != nil {
 			t.Fatal(err)
 		}
 		change(b)
-		le.PutUint32(b[60:], sum(b[:60]))
-		if _, err := f.WriteAt(b, headerSize); err != nil {
+		le.PutUint32(b[60:], format.Sum(b[:60]))
+		if _, err := f.WriteAt(b, format.HeaderSize); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -113,7 +114,7 @@ func killedSpool(t *testing.T) (*vfs.Mem, *world) {
 
 func TestP2RecordOfUnknownVersion(t *testing.T) {
 	for name, change := range map[string]func(b []byte){
-		"version": func(b []byte) { b[8] = recordVersion + 1 },
+		"version": func(b []byte) { b[8] = format.RecordVersion + 1 },
 		"kind":    func(b []byte) { b[9] = 77 },
 	} {
 		mem, w := killedSpool(t)
@@ -138,7 +139,7 @@ func TestP2FileOfUnknownVersion(t *testing.T) {
 	mem, w := killedSpool(t)
 	later := 0
 	for name := range queueFiles(t, mem) {
-		if _, ok := parseName(name); !ok {
+		if _, ok := format.ParseName(name); !ok {
 			continue
 		}
 		later++
@@ -146,12 +147,12 @@ func TestP2FileOfUnknownVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := make([]byte, headerSize)
+		b := make([]byte, format.HeaderSize)
 		if _, err := f.ReadAt(b, 0); err != nil {
 			t.Fatal(err)
 		}
-		le.PutUint16(b[8:], fileVersion+1)
-		le.PutUint32(b[60:], sum(b[:60]))
+		le.PutUint16(b[8:], format.FileVersion+1)
+		le.PutUint32(b[60:], format.Sum(b[:60]))
 		if _, err := f.WriteAt(b, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +180,7 @@ func TestForgedRecord(t *testing.T) {
 	mem, w := killedSpool(t)
 	var all []byte
 	for name, size := range queueFiles(t, mem) {
-		if id, ok := parseName(name); ok && id.kind == kindSegment {
+		if id, ok := format.ParseName(name); ok && id.Kind == format.KindSegment {
 			f, err := mem.Open(filepath.Join("queue", name))
 			if err != nil {
 				t.Fatal(err)
@@ -297,11 +298,11 @@ func TestPinnedFiles(t *testing.T) {
 	w.report(mail.ChangeDone, 0, small, large)
 	w.tend()
 	w.tend()
-	segment := bodies[0].(*body).seg.id.name()
+	segment := bodies[0].(*body).seg.id.Name()
 	are := func() (out [2]bool) {
 		files := queueFiles(t, mem)
 		_, out[0] = files[segment]
-		_, out[1] = files[bodyName(large)]
+		_, out[1] = files[format.BodyName(large)]
 		return out
 	}
 	if are() != [2]bool{true, true} {
@@ -413,30 +414,6 @@ func TestArena(t *testing.T) {
 				t.Fatalf("run %d of %d holds what belongs to run %d", i, r.n, v.due)
 			}
 		}
-	}
-}
-
-func TestNames(t *testing.T) {
-	for _, id := range []fileID{{kindSegment, 1, 2}, {kindJournal, 1<<32 - 1, 1<<64 - 1}, {kindCheckpoint, 7, 0}} {
-		got, ok := parseName(id.name())
-		if !ok || got != id {
-			t.Errorf("%s: %+v, %v", id.name(), got, ok)
-		}
-		if whole, err := id.checkHeader(id.header(0)); !whole || err != nil {
-			t.Errorf("%s: header %v, %v", id.name(), whole, err)
-		}
-	}
-	for _, name := range []string{"", "seg", "seg-1-2.seg", "seg-0000000001-000000000000000g.seg", "seg-9999999999-0000000000000001.seg",
-		"seg-0000000001-0000000000000001.log", "state-0000000001-0000000000000001.seg", "lock", "body-1.dat", "body-000000000000000G.dat"} {
-		if _, ok := parseName(name); ok {
-			t.Errorf("%q was taken for one of ours", name)
-		}
-		if _, ok := parseBodyName(name); ok {
-			t.Errorf("%q was taken for a message", name)
-		}
-	}
-	if id, ok := parseBodyName(bodyName(1<<63 + 5)); !ok || id != 1<<63+5 {
-		t.Error("the name of a message file")
 	}
 }
 

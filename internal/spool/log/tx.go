@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -128,7 +128,7 @@ func (t *tx) Write(p []byte) (int, error) {
 			return 0, t.s.refused(t.err)
 		}
 	}
-	t.crc = crc32.Update(t.crc, castagnoli, p)
+	t.crc = format.AddSum(t.crc, p)
 	n := len(p)
 	if t.f == nil {
 		p, t.err = t.buffer(p)
@@ -165,7 +165,7 @@ func (t *tx) buffer(p []byte) ([]byte, error) {
 				return p, err
 			}
 			if k == 0 {
-				c.b = c.b[:headerSize]
+				c.b = c.b[:format.HeaderSize]
 			}
 			t.chunks = append(t.chunks, c)
 			k++
@@ -180,7 +180,7 @@ func (t *tx) buffer(p []byte) ([]byte, error) {
 
 // makeFile gives the message a file of its own and moves there what is in chunks.
 func (t *tx) makeFile() error {
-	f, err := t.s.fs.Create(t.s.path(bodyName(t.id)))
+	f, err := t.s.fs.Create(t.s.path(format.BodyName(t.id)))
 	if err != nil {
 		return t.s.writeError(fmt.Errorf("message file: %w", err))
 	}
@@ -190,7 +190,7 @@ func (t *tx) makeFile() error {
 		for i, c := range t.chunks {
 			bufs[i] = c.b
 		}
-		bufs[0] = bufs[0][headerSize:]
+		bufs[0] = bufs[0][format.HeaderSize:]
 		if err := t.writeFile(bufs...); err != nil {
 			return err
 		}
@@ -284,7 +284,7 @@ func (t *tx) Commit(ctx context.Context, env *mail.Envelope) error {
 	err = t.s.commit(&t.c)
 	t.release()
 	if err != nil && t.f != nil && !errors.Is(err, mail.ErrUnknownOutcome) {
-		_ = t.s.fs.Remove(t.s.path(bodyName(t.id)))
+		_ = t.s.fs.Remove(t.s.path(format.BodyName(t.id)))
 	}
 	return err
 }
@@ -310,7 +310,7 @@ func (t *tx) finishFile() error {
 		return t.s.writeError(fmt.Errorf("message file: %w", err))
 	}
 	// The chunk is used for the record from here on.
-	t.chunks[0].b = t.chunks[0].b[:headerSize]
+	t.chunks[0].b = t.chunks[0].b[:format.HeaderSize]
 	return nil
 }
 
@@ -321,28 +321,28 @@ func (t *tx) finishRecord(env *mail.Envelope) error {
 		if err != nil {
 			return err
 		}
-		c.b = c.b[:headerSize]
+		c.b = c.b[:format.HeaderSize]
 		t.chunks = append(t.chunks, c)
 	}
 	last := t.chunks[len(t.chunks)-1]
-	bound := spool.EnvelopeBound(env) + recordAlign
-	if bound > maxEnvelope {
+	bound := spool.EnvelopeBound(env) + format.RecordAlign
+	if bound > format.MaxEnvelope {
 		return errLocal(errEnvelopeSize)
 	}
 	r := &t.c.rec
-	*r = record{version: recordVersion, kind: recordInline, id: t.id, size: t.size, original: env.Original, crc: t.crc}
+	*r = format.Record{Version: format.RecordVersion, Kind: format.RecordInline, ID: t.id, Size: t.size, Original: env.Original, CRC: t.crc}
 	if t.f != nil {
-		r.kind = recordFile
+		r.Kind = format.RecordFile
 	}
 	dst, start := last.b, len(last.b)
 	if cap(dst)-len(dst) < bound {
 		dst, start = make([]byte, 0, bound), 0
 	}
 	dst = spool.AppendEnvelope(dst, env)
-	r.envLen = uint32(len(dst) - start)
-	r.envCRC = sum(dst[start:])
-	end := r.envOff() + int64(r.envLen)
-	dst = append(dst, make([]byte, align(end)-end)...)
+	r.EnvLen = uint32(len(dst) - start)
+	r.EnvCRC = format.Sum(dst[start:])
+	end := r.EnvOff() + int64(r.EnvLen)
+	dst = append(dst, make([]byte, format.Align(end)-end)...)
 	t.c.env = env
 	t.c.bufs = t.c.few[:0]
 	for _, c := range t.chunks {
@@ -365,6 +365,6 @@ func (t *tx) Abort() {
 	t.release()
 	if t.f != nil {
 		_ = t.f.Close()
-		_ = t.s.fs.Remove(t.s.path(bodyName(t.id)))
+		_ = t.s.fs.Remove(t.s.path(format.BodyName(t.id)))
 	}
 }

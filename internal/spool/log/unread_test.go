@@ -13,6 +13,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -133,7 +134,7 @@ func content(t *testing.T, v vfs.FS, name string) string {
 		t.Fatal(err)
 	}
 	b := make([]byte, size)
-	if err := readFull(f, b, 0); err != nil {
+	if err := format.ReadFull(f, b, 0); err != nil {
 		t.Fatal(err)
 	}
 	return string(b)
@@ -250,7 +251,7 @@ func TestEmptySegmentWithATakenNumber(t *testing.T) {
 	mem := vfs.NewMem()
 	w := busySpool(t, mem)
 	clone := mem.CrashClone(nil)
-	f, err := clone.Create(filepath.Join("queue", fileID{kindSegment, 1, 1}.name()))
+	f, err := clone.Create(filepath.Join("queue", format.ID{Kind: format.KindSegment, Num: 1, Salt: 1}.Name()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +278,7 @@ func TestP2DamagedMessageIsNamed(t *testing.T) {
 	}
 	for name := range queueFiles(t, mem) {
 		if strings.HasPrefix(name, "seg-") {
-			flip(t, mem, filepath.Join("queue", name), headerSize+headerSize+20)
+			flip(t, mem, filepath.Join("queue", name), format.HeaderSize+format.HeaderSize+20)
 		}
 	}
 	var told []mail.QueueID

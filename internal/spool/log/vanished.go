@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
 // vanished is what journals say of recipients whose message is nowhere: true if the last word is that they wait,
@@ -18,9 +19,9 @@ import (
 type vanished map[rcptKey]bool
 
 // says notes what an entry says of a message that is not there.
-func (v vanished) says(e *entry) {
-	key := rcptKey{e.id, uint32(e.rcpt)}
-	if e.kind == byte(mail.ChangeDone) {
+func (v vanished) says(e *format.Entry) {
+	key := rcptKey{e.ID, uint32(e.Rcpt)}
+	if e.Kind == byte(mail.ChangeDone) {
 		delete(v, key)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
@@ -44,7 +45,7 @@ func cutSpool(t *testing.T, deferred bool, last ...func(*Store) error) (w *world
 		}
 	}
 	w.sure()
-	hot = w.s.hot.id.name()
+	hot = w.s.hot.id.Name()
 	close(w.s.quit)
 	<-w.s.idle
 	w.o.FS = mem.CrashClone(nil)
@@ -74,7 +75,7 @@ func openDamaged(t *testing.T, o Options) *Store {
 
 func (s *Store) hotSize() int64 {
 	if s.hot == nil {
-		return headerSize
+		return format.HeaderSize
 	}
 	return s.hot.size
 }
@@ -131,8 +132,8 @@ func (l *ledger) bodyKept(fs vfs.FS, id mail.QueueID, k *known) error {
 	if len(k.body) <= 3000 || k.there != yes || k.gone(maybe) {
 		return nil
 	}
-	_, err := fs.Stat(filepath.Join("queue", bodyName(id)))
-	_, aside := fs.Stat(filepath.Join("queue", quarantineName, bodyName(id)))
+	_, err := fs.Stat(filepath.Join("queue", format.BodyName(id)))
+	_, aside := fs.Stat(filepath.Join("queue", quarantineName, format.BodyName(id)))
 	if err != nil && aside != nil {
 		return fmt.Errorf("the file of message %v was removed: %w", id, err)
 	}
@@ -296,7 +297,7 @@ func TestTornEndAndFinished(t *testing.T) {
 		}
 		unfinished := w.begin(7000, 1, 0) // on its way in
 		w.put(200, 1)
-		hot, cut := s.hot.id.name(), s.hot.size-100
+		hot, cut := s.hot.id.Name(), s.hot.size-100
 		close(s.quit)
 		<-s.idle
 		clone := w.o.FS.(*vfs.Mem).CrashClone(nil)
@@ -311,8 +312,8 @@ func TestTornEndAndFinished(t *testing.T) {
 			t.Error(err)
 		}
 		for id, want := range map[mail.QueueID]bool{done: false, unfinished.id: true} {
-			_, err := clone.Stat(filepath.Join("queue", quarantineName, bodyName(id)))
-			_, left := clone.Stat(filepath.Join("queue", bodyName(id)))
+			_, err := clone.Stat(filepath.Join("queue", quarantineName, format.BodyName(id)))
+			_, left := clone.Stat(filepath.Join("queue", format.BodyName(id)))
 			if (err == nil) != want || left == nil {
 				t.Errorf("checkpoint %v: file of %v in quarantine: %v, want %v; in the queue: %v", checkpoint, id, err, want, left)
 			}

@@ -1,4 +1,8 @@
-package log
+// Package columns is the index that searches narrow by: which messages of a segment have a sender, recipient, client,
+// account, Message-ID or subject, as a Builder makes it of envelopes, as it stands in memory (Batch) and in the file beside a
+// segment (File). It says which messages may match; their envelopes decide. What is damaged is format.ErrDamage, and a
+// reason to make an index anew.
+package columns
 
 import (
 	"bytes"
@@ -11,7 +15,11 @@ import (
 	"github.com/mailroot/mailroot/internal/mail"
 	fields "github.com/mailroot/mailroot/internal/message"
 	"github.com/mailroot/mailroot/internal/spool"
+	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
+
+// All numbers in files are little-endian.
+var le = binary.LittleEndian
 
 // An index says which messages a condition may be true of, so that a search reads the envelopes of few. It is a
 // row of batches; a batch describes up to batchRecords messages, column by column: the distinct
@@ -33,23 +41,23 @@ const (
 	batchRecords = 1 << 15
 	batchOctets  = 4 << 20 // of text after which a batch ends
 	// A message with a longer value, or more recipients, is not described but always looked at.
-	maxValue      = 2 << 10
+	MaxValue      = 2 << 10
 	maxIndexRcpts = 1 << 14
 )
 
-// batch is a part of an index, in memory or in a file.
-type batch struct {
-	n        int // messages described
-	min, max mail.QueueID
+// Batch is a part of an index, in memory or in a file.
+type Batch struct {
+	N        int           // messages described
+	Min, Max mail.QueueID  // the least and the largest id
 	memory   [parts][]byte // nil: in the file
 	off      int64         // of part 0 in the file; the others follow
 	length   [parts]uint32
 }
 
-// builder makes a batch.
-type builder struct {
-	ids    []mail.QueueID
-	odd    []mail.QueueID // not described
+// Builder makes a batch.
+type Builder struct {
+	IDs    []mail.QueueID // described
+	Odd    []mail.QueueID // not described
 	cols   [parts]columnBuilder
 	octets int
 }
@@ -61,27 +69,27 @@ type columnBuilder struct {
 	pairs  []uint64 // value, message
 }
 
-// full reports whether the batch should end.
-func (b *builder) full() bool {
-	return len(b.ids)+len(b.odd) >= batchRecords || b.octets >= batchOctets
+// Full reports whether the batch should end.
+func (b *Builder) Full() bool {
+	return len(b.IDs)+len(b.Odd) >= batchRecords || b.octets >= batchOctets
 }
 
-// add describes the message id; with a nil envelope, or one that cannot be described, it will
+// Add describes the message id; with a nil envelope, or one that cannot be described, it will
 // always be looked at.
-func (b *builder) add(id mail.QueueID, env *mail.Envelope) {
+func (b *Builder) Add(id mail.QueueID, env *mail.Envelope) {
 	if env == nil || !describable(env) {
-		b.odd = append(b.odd, id)
+		b.Odd = append(b.Odd, id)
 		return
 	}
-	rec := len(b.ids)
-	b.ids = append(b.ids, id)
+	rec := len(b.IDs)
+	b.IDs = append(b.IDs, id)
 	eachValue(env, func(col int, v string) { b.octets += b.cols[col].add(rec, v) })
 }
 
 func describable(env *mail.Envelope) bool {
 	ok := len(env.Recipients) <= maxIndexRcpts
 	if ok {
-		eachValue(env, func(_ int, v string) { ok = ok && len(v) <= maxValue && strings.IndexByte(v, '\n') < 0 })
+		eachValue(env, func(_ int, v string) { ok = ok && len(v) <= MaxValue && strings.IndexByte(v, '\n') < 0 })
 	}
 	return ok
 }
@@ -131,17 +139,17 @@ func (c *columnBuilder) add(rec int, v string) (octets int) {
 	return octets
 }
 
-// finish returns the batch.
-func (b *builder) finish() *batch {
-	out := &batch{n: len(b.ids), min: math.MaxUint64}
-	for _, id := range b.ids {
-		out.min, out.max = min(out.min, id), max(out.max, id)
+// Finish returns the batch.
+func (b *Builder) Finish() *Batch {
+	out := &Batch{N: len(b.IDs), Min: math.MaxUint64}
+	for _, id := range b.IDs {
+		out.Min, out.Max = min(out.Min, id), max(out.Max, id)
 	}
-	for _, id := range b.odd {
-		out.min, out.max = min(out.min, id), max(out.max, id)
+	for _, id := range b.Odd {
+		out.Min, out.Max = min(out.Min, id), max(out.Max, id)
 	}
-	ids := make([]byte, 0, 8*(len(b.ids)+len(b.odd)))
-	for _, id := range slices.Concat(b.ids, b.odd) {
+	ids := make([]byte, 0, 8*(len(b.IDs)+len(b.Odd)))
+	for _, id := range slices.Concat(b.IDs, b.Odd) {
 		ids = le.AppendUint64(ids, uint64(id))
 	}
 	out.memory[0] = ids
@@ -185,19 +193,19 @@ func (c *columnBuilder) finish() []byte {
 	return append(append(out, lists...), c.text...)
 }
 
-// condition is one on a column.
-type condition struct {
+// Condition is one on a column.
+type Condition struct {
 	col    int
 	needle []byte // a part of the line of each value that matches
 	match  func(value string) bool
 }
 
-// maxNeedle is the length up to which bytes.Index is at its fastest.
-const maxNeedle = 63
+// MaxNeedle is the length up to which bytes.Index is at its fastest.
+const MaxNeedle = 63
 
-// conditionsOf returns the conditions of q that an index can help with. A pattern that matches the
+// Conditions returns the conditions of q that an index can help with. A pattern that matches the
 // empty text is true of messages that have no value at all, and is not among them.
-func conditionsOf(q *spool.Query) (out []condition) {
+func Conditions(q *spool.Query) (out []Condition) {
 	for _, c := range [...]struct {
 		col     int
 		pattern string
@@ -212,7 +220,7 @@ func conditionsOf(q *spool.Query) (out []condition) {
 		if c.col == colMessageID {
 			match = q.MatchMessageID
 		}
-		out = append(out, condition{col: c.col, needle: needleOf(c.pattern, c.col != colMessageID), match: match})
+		out = append(out, Condition{col: c.col, needle: needleOf(c.pattern, c.col != colMessageID), match: match})
 	}
 	return out
 }
@@ -234,7 +242,7 @@ func needleOf(pattern string, whole bool) []byte {
 			best += "\n"
 		}
 	}
-	return []byte(best[:min(len(best), maxNeedle)])
+	return []byte(best[:min(len(best), MaxNeedle)])
 }
 
 // bitset is a set of messages of a batch.
@@ -253,14 +261,14 @@ func (s bitset) and(t bitset) {
 
 func (s bitset) empty() bool { return !slices.ContainsFunc(s, func(w uint64) bool { return w != 0 }) }
 
-var errIndex = fmt.Errorf("%w: index", errDamage)
+var errIndex = fmt.Errorf("%w: index", format.ErrDamage)
 
 // apply adds to set the messages, of n, for which the condition is true. column is what finish made.
-func (c *condition) apply(column []byte, n int, set bitset) error {
-	d := decoder{b: column}
-	lists := lists{d: decoder{b: d.bytes()}, n: n}
-	text := d.b
-	if d.bad || len(text) > 0 && (text[0] != '\n' || text[len(text)-1] != '\n') {
+func (c *Condition) apply(column []byte, n int, set bitset) error {
+	d := format.Decoder{B: column}
+	lists := lists{d: format.Decoder{B: d.Bytes()}, n: n}
+	text := d.B
+	if d.Bad || len(text) > 0 && (text[0] != '\n' || text[len(text)-1] != '\n') {
 		return errIndex
 	}
 	// at is the line end before value number k.
@@ -290,7 +298,7 @@ func (c *condition) apply(column []byte, n int, set bitset) error {
 
 // lists reads the lists of a column in their order.
 type lists struct {
-	d     decoder
+	d     format.Decoder
 	n     int // messages in the batch
 	next  int // number of the list that d is at
 	first uint64
@@ -299,12 +307,12 @@ type lists struct {
 // add adds list k, which comes after those that were added before, to set.
 func (l *lists) add(k int, set bitset) bool {
 	for ; ; l.next++ {
-		v := l.d.uvarint()
+		v := l.d.Uvarint()
 		var more []byte
 		if v&1 != 0 {
-			more = l.d.bytes()
+			more = l.d.Bytes()
 		}
-		if l.first += v >> 1; l.d.bad || l.first >= uint64(l.n) {
+		if l.first += v >> 1; l.d.Bad || l.first >= uint64(l.n) {
 			return false
 		}
 		if l.next < k {
@@ -312,9 +320,9 @@ func (l *lists) add(k int, set bitset) bool {
 		}
 		l.next++
 		set.set(int(l.first))
-		d := decoder{b: more}
-		for rec := l.first; len(d.b) > 0; set.set(int(rec)) {
-			if rec += d.uvarint(); d.bad || rec >= uint64(l.n) {
+		d := format.Decoder{B: more}
+		for rec := l.first; len(d.B) > 0; set.set(int(rec)) {
+			if rec += d.Uvarint(); d.Bad || rec >= uint64(l.n) {
 				return false
 			}
 		}
