@@ -37,7 +37,16 @@ func (s *Store) tellExtents() error {
 	if len(s.jbuf) == format.BlockHeader {
 		return nil
 	}
-	return s.writeJournal() // if that fails the checkpoint that makes it good covers them
+	err := s.writeJournal()
+	if err != nil { // where the disk is full no checkpoint makes it good
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.untold = true
+		for _, g := range s.segs {
+			g.told = 0
+		}
+	}
+	return err
 }
 
 // extent is what a journal says of a segment.
