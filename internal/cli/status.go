@@ -150,7 +150,7 @@ func printSpool(s control.SpoolStatus, now time.Time, line func(name, format str
 		line("", "%d %s refused for trouble of the spool; mail is taken again", s.Refused, plural(int(s.Refused), "message was", "messages were"))
 	}
 	if s.DeliveryWaits != "" {
-		line("Delivery waits", "for %s, for room on the queue's disk: what becomes of mail cannot be written down, and would be sent again after a restart: %s", ago(s.DeliveryWaitsSince, now), s.DeliveryWaits)
+		line("Delivery waits", "for %s: what becomes of mail cannot be written down, and would be sent again after a restart: %s", ago(s.DeliveryWaitsSince, now), s.DeliveryWaits)
 	}
 	switch {
 	case s.Unreadable != "":

@@ -70,7 +70,7 @@ func (c *Control) Status(_ context.Context, a Actor) (Status, error) {
 			s.Warnings = append(s.Warnings, "the queue takes no mail: "+vs.Spool.Refusing)
 		}
 		if vs.Spool.DeliveryWaits != "" {
-			s.Warnings = append(s.Warnings, "delivery waits for room on the queue's disk: "+vs.Spool.DeliveryWaits)
+			s.Warnings = append(s.Warnings, "delivery waits, since what becomes of mail cannot be written down: "+vs.Spool.DeliveryWaits)
 		}
 		if vs.Spool.Unreadable != "" {
 			s.Warnings = append(s.Warnings, "queued mail cannot be read and waits: "+vs.Spool.Unreadable)

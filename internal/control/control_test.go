@@ -169,7 +169,7 @@ func TestDeliveryWaitsForRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	sp := s.VirtualServers[0].Spool
-	if w := strings.Join(s.Warnings, "\n"); !strings.Contains(w, "delivery waits for room on the queue's disk: journal: ") || sp.DeliveryWaits == "" || sp.DeliveryWaitsSince.IsZero() {
+	if w := strings.Join(s.Warnings, "\n"); !strings.Contains(w, "delivery waits, since what becomes of mail cannot be written down: journal: ") || sp.DeliveryWaits == "" || sp.DeliveryWaitsSince.IsZero() {
 		t.Errorf("warnings %q, spool %+v", s.Warnings, sp)
 	}
 	room.Store(true)
@@ -185,7 +185,7 @@ func TestDeliveryWaitsForRoom(t *testing.T) {
 	if sp := s.VirtualServers[0].Spool; sp.DeliveryWaits != "" || !sp.DeliveryWaitsSince.IsZero() {
 		t.Errorf("with room: %+v", sp)
 	}
-	if begins, ends := log.count("delivery waits for room"), log.count("delivery goes on"); begins != 1 || ends != 1 {
+	if begins, ends := log.count("delivery waits: "), log.count("delivery goes on"); begins != 1 || ends != 1 {
 		t.Errorf("the log tells of it %d times, and %d times that it is over: %q", begins, ends, log.all)
 	}
 }

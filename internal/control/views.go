@@ -127,7 +127,7 @@ type SpoolStatus struct {
 	ReadErrors      int64     `json:"read_errors"`             // reads of messages that failed, other than for damage, since the start
 	Unreadable      string    `json:"unreadable,omitempty"`    // why messages cannot be read at present
 	UnreadableSince time.Time `json:"unreadable_since,omitzero"`
-	// DeliveryWaits is why nothing is delivered at present, "": it is: there is no room on the queue's disk to write down what becomes of mail.
+	// DeliveryWaits is why nothing is delivered at present, "": it is: what becomes of mail cannot be written down, mostly since the disk of the queue is full.
 	DeliveryWaits      string    `json:"delivery_waits,omitempty"`
 	DeliveryWaitsSince time.Time `json:"delivery_waits_since,omitzero"`
 	Error              string    `json:"error,omitempty"` // the last one, also if it did no harm

@@ -44,7 +44,7 @@ func TestNothingIsSentThatCannotBeRecorded(t *testing.T) {
 		if n, s := w.peer.deliveries(), w.Stats(); n != 10 || s.InFlight != 0 || s.Ready != 41 || s.Connections != 0 || s.Deferred != 0 {
 			t.Errorf("%d delivered meanwhile, %+v", n, s)
 		}
-		if st := w.State(ids[7]); len(st) != 2 || st[0].Attempts != 0 || !strings.Contains(st[0].Reason, "delivery waits for room on the queue's disk") {
+		if st := w.State(ids[7]); len(st) != 2 || st[0].Attempts != 0 || !strings.Contains(st[0].Reason, "delivery waits: what becomes of mail cannot be written down") {
 			t.Errorf("state %+v", st)
 		}
 		if c := w.peer.count(w.peer.runs, "two.test"); c != 0 {

@@ -270,7 +270,7 @@ func (q *Queue) obstacle(h *hop, now int64) string {
 	case q.paused:
 		return "delivery is paused"
 	case !q.store.CanRecord():
-		return "delivery waits for room on the queue's disk"
+		return "delivery waits: what becomes of mail cannot be written down"
 	case h.blocked > now:
 		return "the hop is down and will be tried again at " + stamp(q.when(h.blocked)) + said(h.last)
 	case h.runs >= limit && h.hung:

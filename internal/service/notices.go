@@ -58,6 +58,7 @@ const (
 	noticeSize
 	noticeStore
 	noticeReport
+	noticeLost
 	noticeKinds // how many there are
 )
 

@@ -405,7 +405,7 @@ func (v *Server) queueEvents() queue.Events {
 			v.notices.trouble(noticeReport, "no report could be made; it is tried again", "id", id.String(), "error", err)
 		},
 		Lost: func(id mail.QueueID, err error) {
-			v.log.Error("a queued message cannot be read", "server", v.name, "id", id.String(), "error", err)
+			v.notices.trouble(noticeLost, "a queued message cannot be read", "id", id.String(), "error", err)
 		},
 		Loaded: func(n int, took time.Duration) {
 			if n > 0 {

@@ -77,13 +77,13 @@ func (v *Server) noteReading(why error) {
 	v.log.Info("queued mail can be read again", "server", v.name)
 }
 
-// noteRecording tells the log when delivery begins to wait for room to write down what becomes of mail, and when it goes on.
+// noteRecording tells the log when delivery begins to wait until it can be written down what becomes of mail, and when it goes on.
 func (v *Server) noteRecording(why error) {
 	if why != nil {
-		v.log.Error("delivery waits for room on the queue's disk: what becomes of mail cannot be written down, and would be sent again after a restart", "server", v.name, "error", why)
+		v.log.Error("delivery waits: what becomes of mail cannot be written down, and would be sent again after a restart", "server", v.name, "error", why)
 		return
 	}
-	v.log.Info("delivery goes on: there is room on the queue's disk", "server", v.name)
+	v.log.Info("delivery goes on: what becomes of mail can be written down", "server", v.name)
 }
 
 // noteSpool tells the log when the spool begins to refuse mail, and when it takes mail again.

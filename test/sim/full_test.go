@@ -113,7 +113,7 @@ func TestFullDiskWithoutReserveF28(t *testing.T) {
 		if n := len(hub.got()); n != len(texts)+1 {
 			t.Errorf("%d were delivered in all, want %d", n, len(texts)+1)
 		}
-		if begins, ends := log.count("delivery waits for room"), log.count("delivery goes on"); begins != 6 || ends != 1 {
+		if begins, ends := log.count("delivery waits: "), log.count("delivery goes on"); begins != 6 || ends != 1 {
 			t.Errorf("the log says %d times that delivery waits, want once for each of 6 starts, and %d times that it goes on", begins, ends)
 		}
 		w.stop()

@@ -67,9 +67,8 @@ func (s *Store) ensureJournal() (err error) {
 		return spool.ErrClosed
 	}
 	if s.journal == nil {
-		if s.journal, err = s.openJournal(true); vfs.IsNoSpace(err) {
-			s.unrecordable(err)
-		}
+		s.journal, err = s.openJournal(true)
+		s.judgeJournal(err)
 	}
 	return err
 }

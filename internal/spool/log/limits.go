@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailroot/mailroot/internal/mail"
 	"github.com/mailroot/mailroot/internal/spool/log/format"
+	"github.com/mailroot/mailroot/internal/vfs"
 )
 
 // ids gives out message ids. Up to limit a journal that was synced says that they may have been given
@@ -113,7 +114,7 @@ func (s *Store) checkRoom() error {
 	if s.room.low.Load() {
 		return errStorage(errLowSpace)
 	}
-	if !s.CanRecord() {
+	if vfs.IsNoSpace(s.whyUnrecordable()) { // a journal that fails otherwise says nothing about segments
 		return errStorage(errNoRoom)
 	}
 	return nil

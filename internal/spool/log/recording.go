@@ -11,10 +11,13 @@ import (
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
-// A store without room for its journal says so by CanRecord, and nothing more is delivered: what became of it would not be known
-// to the next opening. It looks for room once a second, by maintain.
+// A store that has no room for its journal, or for a while cannot make one for another reason, says so by CanRecord, and nothing more is
+// delivered: what became of it would not be known to the next opening. It tries once a second, by maintain.
 
-var errNoRoom = fmt.Errorf("there is no room to write down what becomes of mail: %w", vfs.ErrNoSpace)
+var (
+	errNoRoom   = fmt.Errorf("there is no room to write down what becomes of mail: %w", vfs.ErrNoSpace)
+	errNoRecord = errors.New("what becomes of mail cannot be written down at present, and a restart would take this back")
+)
 
 // lastPart of a reserve file is kept for what is under way when nothing else is left.
 const lastPart = 4
@@ -26,6 +29,34 @@ func (s *Store) CanRecord() bool { return !s.recording.on.Load() }
 func (s *Store) unrecordable(err error) {
 	s.recording.strike(err, s.o.Unrecordable)
 	s.kick()
+}
+
+// journalPatience is for how long no journal can be made before delivery waits for it, unless the disk is full: an I/O error may pass, and
+// what is lost by it are duplicates. A file system that has become read-only, or shut down, stays so.
+const journalPatience = 3 * time.Second
+
+// judgeJournal is told of each attempt to make a journal. jmu is held.
+func (s *Store) judgeJournal(err error) {
+	switch {
+	case err == nil:
+		s.noJournal = time.Time{}
+		return
+	case s.noJournal.IsZero():
+		s.noJournal = time.Now()
+	}
+	if vfs.IsNoSpace(err) || time.Since(s.noJournal) >= journalPatience {
+		s.unrecordable(err)
+	}
+}
+
+// whyUnrecordable returns why CanRecord says no, nil if it says yes.
+func (s *Store) whyUnrecordable() error {
+	if s.CanRecord() {
+		return nil
+	}
+	s.recording.mu.Lock()
+	defer s.recording.mu.Unlock()
+	return s.recording.why
 }
 
 // hasRoom reports whether there is room for the journal that nobody else can take: a file stands by, or it was made of one and
@@ -41,7 +72,7 @@ func (s *Store) tendRecording() (again bool) {
 	on := !s.CanRecord()
 	s.jmu.Lock()
 	var err error
-	if on {
+	if on || !s.noJournal.IsZero() {
 		err = s.ensureJournal()
 	}
 	s.mu.Lock()
@@ -49,7 +80,7 @@ func (s *Store) tendRecording() (again bool) {
 	s.mu.Unlock()
 	s.jmu.Unlock()
 	switch {
-	case err != nil: // the disk is full, which is noted already, or fails
+	case err != nil: // which was judged
 		return true
 	case !room:
 		s.unrecordable(errNoReserve)
@@ -83,7 +114,8 @@ func (s *Store) recordingStats(st *spool.Stats) {
 // no need, it returns nil.
 func (r *recovery) resumeJournal() *journal {
 	free, err := r.fs.Space(r.o.Dir)
-	if n := len(r.l.journals); err != nil || free.Bytes >= 2*uint64(r.o.reserve) || n == 0 {
+	short := free.Bytes < 2*uint64(r.o.reserve) || free.Inodes < 2
+	if n := len(r.l.journals); err != nil || !short || n == 0 {
 		return nil
 	}
 	id := r.l.journals[len(r.l.journals)-1]

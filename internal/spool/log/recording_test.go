@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/mailroot/mailroot/internal/mail"
+	"github.com/mailroot/mailroot/internal/spool"
 	"github.com/mailroot/mailroot/internal/spool/log/format"
 	"github.com/mailroot/mailroot/internal/vfs"
 )
@@ -235,29 +238,88 @@ func TestF28DoneSegmentsAreRoom(t *testing.T) {
 	}
 }
 
-// TestFailingJournalIsNoWantOfRoom: an I/O error of the journal keeps nothing from being delivered: a mark that is lost is a duplicate.
-func TestFailingJournalIsNoWantOfRoom(t *testing.T) {
-	var failing bool
-	w := newWorld(t, vfs.Inject(vfs.NewMem(), func(op vfs.Op, path string, _ int) error {
-		if failing && strings.Contains(path, "state-") && (op == vfs.OpWrite || op == vfs.OpCreate || op == vfs.OpSync) {
-			return syscall.EIO
-		}
-		return nil
-	}, nil))
+// TestF28RestartsWithoutInodes: no file can be made, and restarts still cost nothing of the reserve.
+func TestF28RestartsWithoutInodes(t *testing.T) {
+	d := vfs.NewMem()
+	w := newWorld(t, d)
+	w.o.MinFree, w.o.MinInodes = -1, -1
+	w.o.reserve, w.o.SegmentSize = 4<<10, 1<<20
 	w.open()
-	id := w.put(1000, 2)
-	failing, w.faulty = true, true
-	for i := range 2 {
-		w.report(mail.ChangeDone, i, id)
+	var ids []mail.QueueID
+	for range 20 {
+		ids = append(ids, w.put(100, 1))
+	}
+	w.tend()
+	d.SetFree(vfs.Space{Bytes: math.MaxInt64})
+	w.faulty = true // no checkpoint can be made
+	for _, id := range ids[:10] {
+		w.die()
+		w.report(mail.ChangeDone, 0, id)
 		w.tend()
 	}
-	if !w.s.CanRecord() || w.s.marks == w.s.marksDone {
-		t.Errorf("%q, marks %d of %d", w.s.Stats().Unrecordable, w.s.marksDone, w.s.marks)
+	w.die()
+	if n, st := len(reserveNames(t, d)), w.s.Stats(); n < reserveFiles-1 || st.Messages != 10 || !w.s.CanRecord() {
+		t.Errorf("after restarts the reserve has %d files; %+v", n, st)
 	}
-	failing = false
-	w.tend()
+	d.SetFree(vfs.Space{Bytes: math.MaxInt64, Inodes: math.MaxUint64})
 	if err := w.s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFailingJournal: an I/O error of the journal that passes keeps nothing from being delivered: a mark that is lost is a duplicate. One
+// that stays does after a while, whatever it is, and for as long as it stays; new mail is taken all the same.
+func TestFailingJournal(t *testing.T) {
+	for _, fault := range []error{syscall.EIO, syscall.EROFS} {
+		t.Run(fault.Error(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var failing atomic.Bool
+				var told []string
+				s := mustOpen(t, Options{
+					Dir: "queue",
+					FS: vfs.Inject(vfs.NewMem(), func(op vfs.Op, path string, _ int) error {
+						if failing.Load() && strings.Contains(path, "state-") && (op == vfs.OpWrite || op == vfs.OpCreate || op == vfs.OpSync) {
+							return fault
+						}
+						return nil
+					}, nil),
+					Unrecordable: func(why error) { told = append(told, fmt.Sprint(why)) },
+				})
+				id := commitOne(t, s, make([]byte, 1000), "a@example.com", "b@example.com", "c@example.com")
+				report := func(rcpt int) {
+					err := s.Report(t.Context(), []mail.Change{{ID: id, Rcpt: rcpt, Kind: mail.ChangeDone}})
+					if (err != nil) != failing.Load() {
+						t.Errorf("report: %v", err)
+					}
+				}
+				failing.Store(true)
+				report(0)
+				time.Sleep(journalPatience / 2)
+				report(1)
+				if !s.CanRecord() {
+					t.Error("an error that may pass keeps mail from being delivered")
+				}
+				time.Sleep(2 * journalPatience)
+				st := s.Stats()
+				if s.CanRecord() || !strings.Contains(st.Unrecordable, fault.Error()) || len(told) != 1 {
+					t.Errorf("an error that stays: %q, told %q", st.Unrecordable, told)
+				}
+				commitOne(t, s, make([]byte, 100), "d@example.com")
+				hold := spool.Action{Kind: spool.Hold}
+				if n, err := s.Change(t.Context(), spool.Selection{All: true}, hold); n != 0 || err == nil || s.Stats().Held > 0 {
+					t.Errorf("a hold that would be taken back: %d, %v", n, err)
+				}
+				failing.Store(false)
+				time.Sleep(calm + 3*s.o.SyncInterval)
+				if !s.CanRecord() || len(told) != 2 || !s.recorded() {
+					t.Errorf("the error has gone: %q, told %q, recorded %v", s.Stats().Unrecordable, told, s.recorded())
+				}
+				report(2)
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
 	}
 }
 

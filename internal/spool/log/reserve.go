@@ -16,7 +16,7 @@ const reserveFiles = 3
 // reservePause is how long no reserve is made after it could not be.
 const reservePause = time.Minute
 
-var errNoReserve = fmt.Errorf("the reserve is used up: %w", vfs.ErrNoSpace)
+var errNoReserve = fmt.Errorf("the reserve is used up, and there is no room (or no free inode) for another file: %w", vfs.ErrNoSpace)
 
 // reserveFile makes a block file of one that stands by, or of a spare segment, whose place on disk is written over: nobody
 // else can take it.

@@ -3,6 +3,7 @@ package log
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/mailroot/mailroot/internal/mail"
@@ -142,6 +143,9 @@ func (s *Store) Change(ctx context.Context, sel spool.Selection, a spool.Action)
 	q := sel.Query
 	if !sel.All && isZero(&q) {
 		return 0, nil
+	}
+	if why := s.whyUnrecordable(); why != nil {
+		return 0, errLocal(fmt.Errorf("%w: %w", errNoRecord, why))
 	}
 	for before := mail.QueueID(0); ; {
 		ids, rest, err := s.candidates(ctx, &q, before, maxExamined)
