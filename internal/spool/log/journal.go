@@ -67,8 +67,9 @@ func (s *Store) ensureJournal() (err error) {
 		return spool.ErrClosed
 	}
 	if s.journal == nil {
-		s.journal, err = s.openJournal(true)
-		s.judgeJournal(err)
+		if s.journal, err = s.openJournal(true); err != nil {
+			s.unrecordable(err)
+		}
 	}
 	return err
 }

@@ -154,8 +154,6 @@ type Store struct {
 	journal *journal // nil after a failure, until a new one can be made
 	jbuf    []byte
 	jclosed bool
-	// noJournal is since when none can be made; zero: the last attempt succeeded.
-	noJournal time.Time
 
 	mu          sync.Mutex
 	x           index

@@ -11,8 +11,9 @@ import (
 	"github.com/mailroot/mailroot/internal/vfs"
 )
 
-// A store that has no room for its journal, or for a while cannot make one for another reason, says so by CanRecord, and nothing more is
-// delivered: what became of it would not be known to the next opening. It tries once a second, by maintain.
+// A store that cannot make a journal, for want of room or another reason, says so by CanRecord, and nothing more is delivered: what
+// became of it would not be known to the next opening. It tries once a second, by maintain. A journal that fails is no
+// such case as long as the next one can be made: what is lost are duplicates.
 
 var (
 	errNoRoom   = fmt.Errorf("there is no room to write down what becomes of mail: %w", vfs.ErrNoSpace)
@@ -25,28 +26,10 @@ const lastPart = 4
 // CanRecord implements spool.Store.
 func (s *Store) CanRecord() bool { return !s.recording.on.Load() }
 
-// unrecordable notes that there is no room for the journal.
+// unrecordable notes that there is no journal, or no room for it.
 func (s *Store) unrecordable(err error) {
 	s.recording.strike(err, s.o.Unrecordable)
 	s.kick()
-}
-
-// journalPatience is for how long no journal can be made before delivery waits for it, unless the disk is full: an I/O error may pass, and
-// what is lost by it are duplicates. A file system that has become read-only, or shut down, stays so.
-const journalPatience = 3 * time.Second
-
-// judgeJournal is told of each attempt to make a journal. jmu is held.
-func (s *Store) judgeJournal(err error) {
-	switch {
-	case err == nil:
-		s.noJournal = time.Time{}
-		return
-	case s.noJournal.IsZero():
-		s.noJournal = time.Now()
-	}
-	if vfs.IsNoSpace(err) || time.Since(s.noJournal) >= journalPatience {
-		s.unrecordable(err)
-	}
 }
 
 // whyUnrecordable returns why CanRecord says no, nil if it says yes.
@@ -72,7 +55,7 @@ func (s *Store) tendRecording() (again bool) {
 	on := !s.CanRecord()
 	s.jmu.Lock()
 	var err error
-	if on || !s.noJournal.IsZero() {
+	if on {
 		err = s.ensureJournal()
 	}
 	s.mu.Lock()
@@ -80,7 +63,7 @@ func (s *Store) tendRecording() (again bool) {
 	s.mu.Unlock()
 	s.jmu.Unlock()
 	switch {
-	case err != nil: // which was judged
+	case err != nil: // which is noted already
 		return true
 	case !room:
 		s.unrecordable(errNoReserve)
