@@ -2,57 +2,74 @@ package log
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mailroot/mailroot/internal/spool/log/format"
 )
 
-// misnamedSuffix is behind the name of a segment, as its header says, on the way to it from the name of another.
+// misnamedSuffix is behind the name of a file, as its header says, on the way to it from the name of another.
 const misnamedSuffix = ".misnamed"
 
-// misnamed are segments that have the names of each other: what names they are found under, and what their headers say.
+// misnamed are segments, journals and checkpoints that have the names of each other: what names they are found under, and
+// what their headers say.
 type misnamed struct {
 	present map[string]bool
-	own     map[string]string // name → the one in the header, which differs
+	own     map[string]string // name → the one in the header, of a file of the same kind, which differs
 	moving  []string          // the own names of those that an opening before was about to rename
 }
 
-// unswap gives segments that were renamed in a ring their own names back. No other file that has the header of another segment is
-// touched: a spare has that which was given a new name when the power failed. It may end at any point: the next opening goes on.
+// unswap gives files that were renamed in a ring their own names back: no former life makes one, since a name is never given
+// twice. It may end at any point: the next opening goes on.
 func (s *Store) unswap() error {
 	m, err := s.findMisnamed()
 	if err != nil || len(m.own)+len(m.moving) == 0 {
 		return err
 	}
-	ring := m.ring()
-	for _, name := range ring {
-		if err := s.fs.Rename(s.path(name), s.path(m.own[name]+misnamedSuffix)); err != nil {
-			return err
-		}
-		m.present[name] = false
-		m.moving = append(m.moving, m.own[name])
-	}
-	if err := s.fs.SyncDir(s.o.Dir); err != nil { // their places are free before they are taken
+	back, err := s.giveBack(&m, m.ring())
+	if err != nil {
 		return err
 	}
-	n := 0
+	if slices.Sort(back); len(back) > 0 {
+		s.note(fmt.Sprintf("%d files had the names of others and got their own back, as their headers say: %s", len(back), someOf(back)))
+	}
+	return nil
+}
+
+// giveBack renames the files with these names to their own, and those that were on the way. It returns the own names.
+func (s *Store) giveBack(m *misnamed, names []string) (back []string, err error) {
+	for _, name := range names {
+		own := m.own[name]
+		if err := s.fs.Rename(s.path(name), s.path(own+misnamedSuffix)); err != nil {
+			return nil, err
+		}
+		m.present[name] = false
+		delete(m.own, name)
+		m.moving = append(m.moving, own)
+	}
+	if len(names) > 0 {
+		if err := s.fs.SyncDir(s.o.Dir); err != nil { // their places are free before they are taken
+			return nil, err
+		}
+	}
 	for _, name := range m.moving {
 		if m.present[name] {
 			continue
 		}
 		if err := s.fs.Rename(s.path(name+misnamedSuffix), s.path(name)); err != nil {
-			return err
+			return nil, err
 		}
 		m.present[name] = true
-		n++
+		back = append(back, name)
 	}
-	if n > 0 {
-		s.note(fmt.Sprintf("%d segments had the names of others and got their own back, as their headers say", n))
+	if len(back) == 0 {
+		return nil, nil
 	}
-	return s.fs.SyncDir(s.o.Dir)
+	return back, s.fs.SyncDir(s.o.Dir)
 }
 
-// findMisnamed reads the headers of all segments. What cannot be read is passed over.
+// findMisnamed reads the headers of all segments, journals and checkpoints. What cannot be read is passed over. An index needs
+// none of this: its parts begin with the salt of the segment that it is named after, or it is made anew.
 func (s *Store) findMisnamed() (m misnamed, err error) {
 	names, err := s.fs.ReadDir(s.o.Dir)
 	if err != nil {
@@ -66,21 +83,22 @@ func (s *Store) findMisnamed() (m misnamed, err error) {
 				m.moving = append(m.moving, own)
 			}
 		}
-		if id, ok := format.ParseName(name); !ok || id.Kind != format.KindSegment {
+		id, ok := format.ParseName(name)
+		if !ok || id.Kind == format.KindIndex {
 			continue
 		}
 		b, err := s.readSmall(s.path(name))
-		if err != nil || len(b) < format.HeaderSize || !format.IsHeader(b[:format.HeaderSize]) || format.Kind(b[10]) != format.KindSegment {
+		if err != nil {
 			continue
 		}
-		if own := (format.ID{Kind: format.KindSegment, Num: le.Uint32(b[12:]), Salt: le.Uint64(b[16:])}).Name(); own != name {
-			m.own[name] = own
+		if own, ok := format.HeaderID(b); ok && own.Kind == id.Kind && own != id {
+			m.own[name] = own.Name()
 		}
 	}
 	return m, nil
 }
 
-// ring returns the names from which segments are to go: of rings that are closed, and of those that were begun to be dissolved.
+// ring returns the names from which files are to go: of rings that are closed, and of those that were begun to be dissolved.
 func (m *misnamed) ring() (names []string) {
 	done := map[string]bool{}
 	follow := func(start string, begun bool) {

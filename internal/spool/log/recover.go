@@ -147,6 +147,12 @@ func (r *recovery) openFile(id format.ID) (f vfs.File, size int64, reused bool, 
 	case size < format.HeaderSize && id.Kind == format.KindSegment:
 		r.stats.Torn++
 		r.noteUnfinished(id.Name() + ": the file ends before its header does")
+	case format.IsHeader(b[:]): // not of a segment: a header stands before the name does
+		own, _ := format.HeaderID(b[:])
+		if r.damaged = true; id.Kind == format.KindJournal {
+			r.doubt()
+		}
+		r.note(fmt.Sprintf("%s: the header says that it is %s, so that nothing of it counts under this name", id.Name(), own.Name()))
 	case size > format.HeaderSize:
 		r.note(id.Name() + ": the header is damaged; the name was used instead")
 	}

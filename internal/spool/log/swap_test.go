@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,12 @@ func TestP2SwappedSegments(t *testing.T) {
 func TestP2UnswapInterrupted(t *testing.T) {
 	w, fs, ids, segs := threeSegments(t, false, false)
 	rotate(t, fs, segs...)
+	w.interrupted(t, fs, 8, func(o Options) { w.unswapped(t, o, ids, 0) }) // three renames, twice, each three with a sync
+}
+
+// interrupted ends the renaming at each of so many operations, and cuts the power; check must open the spool.
+func (w *world) interrupted(t *testing.T, fs *vfs.Mem, operations int, check func(o Options)) {
+	t.Helper()
 	ended := 0
 	for at := 1; ; at++ {
 		clone := fs.CrashClone(nil)
@@ -57,15 +64,15 @@ func TestP2UnswapInterrupted(t *testing.T) {
 		ended++
 		for seed := range uint64(10) {
 			o.FS = clone.CrashClone(newRand(seed))
-			w.unswapped(t, o, ids, 0)
+			check(o)
 		}
 	}
-	if ended != 8 { // three renames, twice, each three with a sync
+	if ended != operations {
 		t.Errorf("ended at %d operations", ended)
 	}
 }
 
-// unswapped opens a spool and looks for its messages; the note is of n segments, 0: of some, or it was said before.
+// unswapped opens a spool and looks for its messages; the note is of n files, 0: of some, or it was said before.
 func (w *world) unswapped(t *testing.T, o Options, ids []mail.QueueID, n int) {
 	t.Helper()
 	s := openDamaged(t, o)
@@ -73,7 +80,7 @@ func (w *world) unswapped(t *testing.T, o Options, ids []mail.QueueID, n int) {
 	if lost := w.lost(s, ids); lost+int(st.Lost+st.Quarantined+st.Torn) > 0 {
 		t.Errorf("%d messages are not there: %+v", lost, st)
 	}
-	if want := fmt.Sprintf("%d segments had the names of others", n); n > 0 && (len(st.Notes) != 1 || !strings.Contains(st.Notes[0], want)) {
+	if want := fmt.Sprintf("%d files had the names of others", n); n > 0 && (len(st.Notes) != 1 || !strings.Contains(st.Notes[0], want)) {
 		t.Errorf("notes %q", st.Notes)
 	}
 	if err := s.Close(); err != nil {
@@ -125,15 +132,21 @@ func threeSegments(t *testing.T, clean, checkpoint bool) (w *world, fs *vfs.Mem,
 		<-w.s.idle
 		fs = mem.CrashClone(nil)
 	}
-	for name := range queueFiles(t, fs) {
-		if strings.HasSuffix(name, ".seg") {
-			segs = append(segs, filepath.Join("queue", name))
-		}
-	}
-	if len(segs) != 3 {
+	if segs = filesOf(t, fs, "seg-", ".seg"); len(segs) != 3 {
 		t.Fatalf("%d segments", len(segs))
 	}
 	return w, fs, ids, segs
+}
+
+// filesOf returns the paths of the files of a kind, sorted.
+func filesOf(t *testing.T, fs vfs.FS, prefix, suffix string) (paths []string) {
+	for name := range queueFiles(t, fs) {
+		if strings.HasPrefix(name, prefix) && strings.HasSuffix(name, suffix) {
+			paths = append(paths, filepath.Join("queue", name))
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // lost counts the messages that are not there, or not as they were.

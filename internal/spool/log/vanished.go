@@ -77,11 +77,17 @@ const maxNamed = 20
 // someIDs lists ids for a note.
 func someIDs(ids []mail.QueueID) string {
 	var names []string
-	for _, id := range ids[:min(maxNamed, len(ids))] {
+	for _, id := range ids {
 		names = append(names, id.String())
 	}
-	text := strings.Join(names, ", ")
-	if more := len(ids) - len(names); more > 0 {
+	return someOf(names)
+}
+
+// someOf lists names for a note.
+func someOf(names []string) string {
+	some := names[:min(maxNamed, len(names))]
+	text := strings.Join(some, ", ")
+	if more := len(names) - len(some); more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return text

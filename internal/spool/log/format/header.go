@@ -42,3 +42,11 @@ func (id ID) CheckHeader(b []byte) (whole bool, err error) {
 func IsHeader(b []byte) bool {
 	return len(b) >= HeaderSize && bytes.HasPrefix(b, fileMagic) && le.Uint32(b[HeaderSize-4:]) == Sum(b[:HeaderSize-4])
 }
+
+// HeaderID returns what the header b says that its file is; false if it is damaged.
+func HeaderID(b []byte) (id ID, ok bool) {
+	if !IsHeader(b) {
+		return ID{}, false
+	}
+	return ID{Kind: Kind(b[10]), Num: le.Uint32(b[12:]), Salt: le.Uint64(b[16:])}, true
+}
