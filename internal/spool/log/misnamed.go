@@ -20,7 +20,8 @@ type misnamed struct {
 }
 
 // unswap gives files that were renamed in a ring their own names back: no former life makes one, since a name is never given
-// twice. It may end at any point: the next opening goes on.
+// twice. A segment outside of a ring gets its own back if that is known to be missing; see fates. It may end at any point: the
+// next opening goes on.
 func (s *Store) unswap() error {
 	m, err := s.findMisnamed()
 	if err != nil || len(m.own)+len(m.moving) == 0 {
@@ -29,6 +30,15 @@ func (s *Store) unswap() error {
 	back, err := s.giveBack(&m, m.ring())
 	if err != nil {
 		return err
+	}
+	if segs := m.segments(); len(segs) > 0 { // the checkpoints and journals have their names by now
+		f := s.readFates(&m)
+		more, err := s.giveBack(&m, m.chains(segs, f))
+		if err != nil {
+			return err
+		}
+		back = append(back, more...)
+		s.asideMisnamed(&m, f)
 	}
 	if slices.Sort(back); len(back) > 0 {
 		s.note(fmt.Sprintf("%d files had the names of others and got their own back, as their headers say: %s", len(back), someOf(back)))
@@ -124,4 +134,50 @@ func (m *misnamed) ring() (names []string) {
 		follow(name, false)
 	}
 	return names
+}
+
+// segments returns the names of segments that are not their own, sorted.
+func (m *misnamed) segments() (names []string) {
+	for name := range m.own {
+		if id, _ := format.ParseName(name); id.Kind == format.KindSegment {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// chains returns those of names from which segments are to go although they make no ring: the name of each is that of a segment
+// that must be there, and is free, or becomes so since the one that has it goes too. Of copies one goes.
+func (m *misnamed) chains(names []string, f *fates) (out []string) {
+	going, taken := map[string]bool{}, map[string]bool{}
+	for more := true; more; {
+		more = false
+		for _, name := range names {
+			own := m.own[name]
+			if going[name] || taken[own] || m.present[own] && !going[own] || f.of(own) != fateThere {
+				continue
+			}
+			going[name], taken[own], more = true, true, true
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// asideMisnamed puts segments into quarantine whose header names one that is nowhere, but for those that have gone: such a
+// header is of the former life of a spare. Left where they are they would count as what their name says, and be written over.
+func (s *Store) asideMisnamed(m *misnamed, f *fates) {
+	for _, name := range m.segments() {
+		own := m.own[name]
+		if m.present[own] && m.own[own] == "" || f.of(own) == fateGone {
+			continue
+		}
+		reason := fmt.Sprintf("%s: the header says that it is %s, which is not there under that name and may still count; put aside whole: under that name its mail can be read again", name, own)
+		s.stats.Quarantined++
+		s.note(reason)
+		if err := s.moveAside(name, reason); err != nil {
+			s.fault(err)
+		}
+	}
 }

@@ -44,6 +44,7 @@ func (s *Store) recover() error {
 		Store: s, missing: map[string]int{}, made: map[uint64]bool{}, foreign: map[uint32]bool{}, since: map[uint32]uint32{},
 		broken: map[uint32]int64{}, extents: extents{},
 		vanished: vanished{}, counted: map[mail.QueueID]bool{}, finished: map[mail.QueueID]bool{},
+		damaged: s.stats.Quarantined > 0, // a misnamed segment was put aside
 	}
 	var err error
 	if r.l, err = s.list(); err != nil {
