@@ -3,6 +3,7 @@ package log
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,9 +32,7 @@ func delivered(t *testing.T) (w *world, fs *vfs.Mem) {
 		}
 		w.tend()
 	}
-	close(w.s.quit)
-	<-w.s.idle
-	return w, mem.CrashClone(nil)
+	return w, w.end(t, mem, false)
 }
 
 // TestP2SwappedCheckpoints and TestP2SwappedJournals give state files the names of each other: nothing is lost, nothing that was delivered waits.
@@ -53,7 +52,7 @@ func swapped(t *testing.T, suffix string) {
 		if err := w.l.check(o, true); err != nil {
 			t.Error(err)
 		}
-		if left := fmt.Sprint(queueFiles(t, o.FS)); strings.Contains(left, misnamedSuffix) {
+		if left := filesOf(t, o.FS, "", misnamedSuffix); len(left) > 0 {
 			t.Error("left:", left)
 		}
 	}
@@ -167,12 +166,7 @@ func (w *world) without(t *testing.T, o Options, ids []mail.QueueID, seg string)
 	if lost := w.lost(s, there); lost > 0 || len(there) == len(ids) || st.Quarantined > 0 || st.Lost != int64(len(ids)-len(there)) {
 		t.Errorf("%d of %d messages are not there: %+v", lost, len(there), st)
 	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if left := fmt.Sprint(queueFiles(t, o.FS)); strings.Contains(left, misnamedSuffix) {
-		t.Error("left:", left)
-	}
+	closeNamed(t, s, o)
 }
 
 // outside returns the messages that do not stand in a segment.
@@ -207,7 +201,7 @@ func move(t *testing.T, fs *vfs.Mem, from, to string) {
 func TestP2MisnamedUntold(t *testing.T) {
 	for _, suffix := range []string{".chk", ".log"} {
 		w, fs, ids, segs := threeSegments(t, true, true)
-		want := readAll(t, fs, segs[1])
+		want := content(t, fs, filepath.Base(segs[1]))
 		move(t, fs, segs[1], segs[0])
 		files := filesOf(t, fs, "state-", suffix)
 		move(t, fs, files[len(files)-1], "")
@@ -226,14 +220,14 @@ func TestP2MisnamedUntold(t *testing.T) {
 		if st := s.Stats(); st.Quarantined == 0 || !strings.Contains(fmt.Sprint(st.Notes), "the header says that it is "+filepath.Base(segs[1])) {
 			t.Errorf("%s: %+v", suffix, st)
 		}
-		aside := filepath.Join("queue", "quarantine", filepath.Base(segs[0]))
-		if got := readAll(t, fs, aside); got != want {
+		aside := filepath.Join(quarantineName, filepath.Base(segs[0]))
+		if got := content(t, fs, aside); got != want {
 			t.Errorf("%s: %d octets in quarantine, of %d", suffix, len(got), len(want))
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		move(t, fs, aside, segs[1])
+		move(t, fs, filepath.Join("queue", aside), segs[1])
 		s = openDamaged(t, o)
 		if lost := w.lost(s, w.outside(ids, segs[0])); lost > 0 {
 			t.Errorf("%s: %d messages have not come back", suffix, lost)
@@ -244,74 +238,54 @@ func TestP2MisnamedUntold(t *testing.T) {
 	}
 }
 
-func readAll(t *testing.T, fs vfs.FS, name string) string {
-	t.Helper()
-	f, err := fs.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, size)
-	if err := format.ReadFull(f, b, 0); err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// TestFormerLifeIsNoName gives spares the name of a new segment, and no header before the power fails, after a clean end and after a kill: they are
-// not taken for the segments that they were.
+// TestFormerLifeIsNoName gives spares the name of a new segment, and no header before the power fails: after a clean end, after a kill, and when since
+// that a start has taken a checkpoint. They are not taken for the segments that they were, and stay where they are.
 func TestFormerLifeIsNoName(t *testing.T) {
-	for _, clean := range []bool{true, false} {
-		mem := vfs.NewMem()
-		w := newWorld(t, mem)
-		w.o.reserve = 1 << 20 // no segment becomes one of the reserve
-		w.open()
-		var ids []mail.QueueID
-		for range 12 {
-			ids = append(ids, w.put(2500, 1))
-		}
-		w.report(mail.ChangeDone, 0, ids[:len(ids)-1]...)
-		w.tend()
-		w.tend()
-		if clean {
-			if err := w.s.Close(); err != nil {
+	for _, end := range []string{"clean", "killed", "restarted"} {
+		t.Run(end, func(t *testing.T) {
+			mem := vfs.NewMem()
+			w := newWorld(t, mem)
+			w.o.reserve = 1 << 20 // no segment becomes one of the reserve
+			w.o.CheckpointSize = 1 << 20
+			w.open()
+			w.s.must = w.s.mustDone // no checkpoint by itself
+			var ids []mail.QueueID
+			for range 14 {
+				ids = append(ids, w.put(2500, 1))
+			}
+			w.report(mail.ChangeDone, 0, ids[2:]...) // two are too many to be moved: the first segment stays the only one
+			for range 4 {                            // also the last segment, when it rests
+				w.tend()
+			}
+			fs := w.end(t, mem, end == "clean")
+			if w.o.FS = fs; end == "restarted" {
+				w.open()
+				w.tend()
+				fs = w.end(t, fs, false)
+			}
+			spares := filesOf(t, fs, "spare-", ".seg")
+			if len(spares) == 0 {
+				t.Fatal("no spares")
+			}
+			var names []string
+			for i, spare := range spares {
+				id := format.ID{Kind: format.KindSegment, Num: uint32(100 + i), Salt: 1}
+				names = append(names, filepath.Join("queue", id.Name()))
+				move(t, fs, spare, names[i])
+			}
+			o := w.o
+			o.FS = fs.CrashClone(nil)
+			s := newStore(o.withDefaults())
+			if err := s.unswap(); err != nil {
 				t.Fatal(err)
 			}
-		} else {
-			close(w.s.quit)
-			<-w.s.idle
-		}
-		fs := mem.CrashClone(nil)
-		spares := filesOf(t, fs, "spare-", ".seg")
-		if len(spares) == 0 {
-			t.Fatal("no spares")
-		}
-		var next uint32 = 100
-		for _, name := range spares {
-			next++
-			move(t, fs, name, filepath.Join("queue", format.ID{Kind: format.KindSegment, Num: next, Salt: uint64(next)}.Name()))
-		}
-		o := w.o
-		o.FS = fs.CrashClone(nil)
-		s := newStore(o.withDefaults())
-		if err := s.unswap(); err != nil {
-			t.Fatal(err)
-		}
-		if st := s.Stats(); st.Quarantined > 0 || len(st.Notes) > 0 {
-			t.Errorf("clean %v: %+v", clean, st)
-		}
-		for n := next; n > 100; n-- {
-			if _, err := o.FS.Stat(filepath.Join("queue", format.ID{Kind: format.KindSegment, Num: n, Salt: uint64(n)}.Name())); err != nil {
+			if st, left := s.Stats(), filesOf(t, o.FS, "seg-00000001", ".seg"); st.Quarantined > 0 || len(st.Notes) > 0 || !slices.Equal(left, names) {
+				t.Errorf("%+v, files %q", st, left)
+			}
+			o.FS = fs
+			if err := w.l.check(o, true); err != nil {
 				t.Error(err)
 			}
-		}
-		o.FS = fs
-		if err := w.l.check(o, true); err != nil {
-			t.Error(err)
-		}
+		})
 	}
 }

@@ -260,6 +260,9 @@ func (r *recovery) replayJournal(id format.ID, only func(*format.Entry) bool) er
 }
 
 func (r *recovery) apply(b *format.Block, e format.Entry, num uint32) {
+	if e.Kind == format.EntryMade || e.Kind == format.EntryGone { // its number is not used again, though no file has it; see fates
+		r.nextSeg = max(r.nextSeg, uint32(e.ID)+1)
+	}
 	switch e.Kind {
 	case format.EntryMade:
 		r.made[uint64(e.ID)] = true

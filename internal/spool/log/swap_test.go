@@ -83,11 +83,17 @@ func (w *world) unswapped(t *testing.T, o Options, ids []mail.QueueID, n int) {
 	if want := fmt.Sprintf("%d files had the names of others", n); n > 0 && (len(st.Notes) != 1 || !strings.Contains(st.Notes[0], want)) {
 		t.Errorf("notes %q", st.Notes)
 	}
+	closeNamed(t, s, o)
+}
+
+// closeNamed closes a spool, in which no file is left on the way to its name.
+func closeNamed(t *testing.T, s *Store, o Options) {
+	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if files := fmt.Sprint(queueFiles(t, o.FS)); strings.Contains(files, misnamedSuffix) {
-		t.Error("left:", files)
+	if left := filesOf(t, o.FS, "", misnamedSuffix); len(left) > 0 {
+		t.Error("left:", left)
 	}
 }
 
@@ -122,20 +128,25 @@ func threeSegments(t *testing.T, clean, checkpoint bool) (w *world, fs *vfs.Mem,
 	}
 	w.tend()
 	w.sure()
-	fs = mem
-	if clean {
-		if err := w.s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		close(w.s.quit)
-		<-w.s.idle
-		fs = mem.CrashClone(nil)
-	}
+	fs = w.end(t, mem, clean)
 	if segs = filesOf(t, fs, "seg-", ".seg"); len(segs) != 3 {
 		t.Fatalf("%d segments", len(segs))
 	}
 	return w, fs, ids, segs
+}
+
+// end ends the process, by kill -9 unless clean, and returns the files as they are then.
+func (w *world) end(t *testing.T, mem *vfs.Mem, clean bool) *vfs.Mem {
+	t.Helper()
+	if clean {
+		if err := w.s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return mem
+	}
+	close(w.s.quit)
+	<-w.s.idle
+	return mem.CrashClone(nil)
 }
 
 // filesOf returns the paths of the files of a kind, sorted.
