@@ -8,7 +8,7 @@ import (
 // pace lets the collector run more often than Go has it, which waits until garbage takes as much memory as all that is alive.
 // A long queue is tables without pointers, which cost the collector next to nothing: a million queued messages take hundreds of
 // megabytes less. With little in use the wait is a little shorter than Go's: a thousand idle sessions with TLS take a
-// fifth less memory so, and a handshake, which leaves much garbage, costs hardly more; at half the wait it costs a tenth more.
+// third less memory so, and a handshake, which leaves much garbage, costs hardly more; at half the wait it costs a tenth more.
 // GOGC in the environment ends this.
 type pace struct {
 	percent int // in force; 0: Go's own
