@@ -82,6 +82,7 @@ func TestF28NoRoomToRecord(t *testing.T) {
 		}
 		d.fill(false)
 		time.Sleep(2 * calm)
+		synctest.Wait()
 		if st := w.s.Stats(); !w.s.CanRecord() || st.Unrecordable != "" || !st.UnrecordableSince.IsZero() || st.Refusing != "" {
 			t.Errorf("with room: %+v", st)
 		}
@@ -301,6 +302,7 @@ func TestFailingJournal(t *testing.T) {
 				failing.Store(math.MaxInt64)
 				report(2, true)
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				st := s.Stats()
 				if s.CanRecord() || !strings.Contains(st.Unrecordable, fault.Error()) || len(told) != 1 {
 					t.Errorf("an error that stays: %q, told %q", st.Unrecordable, told)
@@ -312,6 +314,7 @@ func TestFailingJournal(t *testing.T) {
 				}
 				failing.Store(0)
 				time.Sleep(calm + 3*s.o.SyncInterval)
+				synctest.Wait()
 				if !s.CanRecord() || len(told) != 2 || !s.recorded() {
 					t.Errorf("the error has gone: %q, told %q, recorded %v", s.Stats().Unrecordable, told, s.recorded())
 				}
