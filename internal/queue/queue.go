@@ -23,7 +23,7 @@ type Store interface {
 	// Report records changes in their order. After an error they are not reported again: they hold
 	// in this process, and the store writes them as soon as it can.
 	Report(ctx context.Context, changes []mail.Change) error
-	// CanRecord reports whether the store has room to write down what becomes of recipients. While it has not, no batch is
+	// CanRecord reports whether the store can write down what becomes of recipients. While it cannot, no batch is
 	// given out: after a restart it would be sent again. It is asked before each batch with the queue locked, and must not
 	// wait.
 	CanRecord() bool

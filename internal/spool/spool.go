@@ -49,9 +49,10 @@ type Store interface {
 	// process and are written as soon as the store can, but did not yet reach the disk.
 	Report(ctx context.Context, changes []mail.Change) error
 
-	// CanRecord reports whether Report has room to write down what it is told. While it has not, which ends by itself, what is
-	// delivered would be delivered again after a restart. It costs the reading of a flag. A disk that fails does not count:
-	// its fault is seen only when something is lost by it.
+	// CanRecord reports whether Report can write down what it is told, as far as is known: there is room for it, and something to
+	// write in. While it cannot, which ends by itself, what is delivered would be delivered again after a restart, and Change
+	// refuses what a restart would take back. It costs the reading of a flag. An error that passes is no reason to say no:
+	// what is lost by it are duplicates.
 	CanRecord() bool
 
 	// Status tells what became of each recipient of a message, in order, or ErrNotFound.

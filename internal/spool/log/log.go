@@ -135,7 +135,7 @@ type Store struct {
 	room      room
 	refusal   spell        // messages are refused
 	reading   spell        // messages cannot be read
-	recording spell        // what becomes of recipients cannot be written down, for want of room
+	recording spell        // what becomes of recipients cannot be written down
 	inFlight  atomic.Int64 // octets of chunks in use
 	chunks    [len(chunkSizes)]sync.Pool
 	// results holds channels for commits that wait. They are the store's own: with testing/synctest a channel must
