@@ -401,11 +401,9 @@ func (s *Store) removeOldState() (err error) {
 	}
 	s.mu.Unlock()
 	for id, size := range old {
-		if !s.toReserve(id.Name(), size) {
-			if e := s.removeFile(id.Name()); e != nil {
-				err = errors.Join(err, e)
-				continue
-			}
+		if e := s.discard(id.Name(), size); e != nil {
+			err = errors.Join(err, e)
+			continue
 		}
 		s.mu.Lock()
 		delete(s.stateFiles, id)

@@ -1,7 +1,6 @@
 package log
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -91,20 +90,11 @@ func (s *Store) readFates(m *misnamed) *fates {
 
 // openAs opens a file, unless its header says that it is another one, or of a later version.
 func (s *Store) openAs(id format.ID) (f vfs.File, size int64, err error) {
-	f, err = s.fs.Open(s.path(id.Name()))
+	f, size, b, err := s.openHead(id)
 	if err != nil {
 		return nil, 0, err
 	}
-	var b [format.HeaderSize]byte
-	size, err = f.Size()
-	if err == nil {
-		if _, err = f.ReadAt(b[:], 0); errors.Is(err, io.EOF) {
-			err = nil
-		}
-	}
-	if err == nil {
-		_, err = id.CheckHeader(b[:])
-	}
+	_, err = id.CheckHeader(b[:])
 	if own, ok := format.HeaderID(b[:]); err == nil && ok && own != id {
 		err = fmt.Errorf("%s: the header says that it is %s", id.Name(), own.Name())
 	}

@@ -119,10 +119,7 @@ func (s *Store) removeTrash(segs []*segment, bodies []bodyFile, durable bool) (a
 		}
 	}
 	for _, b := range goBodies {
-		var e error
-		if !s.toReserve(format.BodyName(b.id), b.size) {
-			e = s.removeFile(format.BodyName(b.id))
-		}
+		e := s.discard(format.BodyName(b.id), b.size)
 		s.mu.Lock()
 		if s.bodyOctets -= b.size; e != nil {
 			s.bodyOctets += b.size

@@ -118,26 +118,33 @@ func (r *recovery) tryCheckpoint(id format.ID) error {
 	return err
 }
 
-// openFile opens a file with a header. A damaged header does not matter, the name tells the same.
-func (r *recovery) openFile(id format.ID) (f vfs.File, size int64, reused bool, err error) {
-	f, err = r.fs.Open(r.path(id.Name()))
-	if err != nil {
-		return nil, 0, false, err
+// openHead opens a file and reads its header, of one that is shorter what there is.
+func (s *Store) openHead(id format.ID) (f vfs.File, size int64, head [format.HeaderSize]byte, err error) {
+	if f, err = s.fs.Open(s.path(id.Name())); err != nil {
+		return nil, 0, head, err
 	}
-	size, err = f.Size()
-	var b [format.HeaderSize]byte
-	if err == nil {
-		if _, err = f.ReadAt(b[:], 0); errors.Is(err, io.EOF) {
+	if size, err = f.Size(); err == nil {
+		if _, err = f.ReadAt(head[:], 0); errors.Is(err, io.EOF) {
 			err = nil
 		}
 	}
 	if err != nil {
 		f.Close()
+		return nil, 0, head, err
+	}
+	return f, size, head, nil
+}
+
+// openFile opens a file with a header. A damaged header does not matter, the name tells the same.
+func (r *recovery) openFile(id format.ID) (f vfs.File, size int64, reused bool, err error) {
+	f, size, b, err := r.openHead(id)
+	if err != nil {
 		return nil, 0, false, err
 	}
 	whole, verr := id.CheckHeader(b[:])
+	own, other := format.HeaderID(b[:])
 	// A spare that got its new name, and no more before the power failed, has the header of its former life.
-	former := !whole && id.Kind == format.KindSegment && format.IsHeader(b[:])
+	former := !whole && id.Kind == format.KindSegment && other
 	reused = !whole || b[11]&format.Reused != 0
 	if verr != nil {
 		f.Close()
@@ -148,8 +155,7 @@ func (r *recovery) openFile(id format.ID) (f vfs.File, size int64, reused bool, 
 	case size < format.HeaderSize && id.Kind == format.KindSegment:
 		r.stats.Torn++
 		r.noteUnfinished(id.Name() + ": the file ends before its header does")
-	case format.IsHeader(b[:]): // not of a segment: a header stands before the name does
-		own, _ := format.HeaderID(b[:])
+	case other: // not of a segment: a header stands before the name does
 		if r.damaged = true; id.Kind == format.KindJournal {
 			r.doubt()
 		}

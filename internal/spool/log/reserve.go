@@ -109,6 +109,14 @@ func (s *Store) toReserve(from string, size int64) bool {
 	return err == nil
 }
 
+// discard does away with a file that is needed no more: it becomes a part of the reserve where that lacks one, or is removed.
+func (s *Store) discard(name string, size int64) error {
+	if s.toReserve(name, size) {
+		return nil
+	}
+	return s.removeFile(name)
+}
+
 func (s *Store) cutReserve(name string, size int64) error {
 	if size == s.o.reserve {
 		return nil

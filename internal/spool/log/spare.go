@@ -60,10 +60,7 @@ func (s *Store) dropSpares() error {
 	s.mu.Unlock()
 	var err error
 	for name, size := range spares {
-		if s.toReserve(name, size) {
-			continue
-		}
-		if e := s.removeFile(name); e != nil {
+		if e := s.discard(name, size); e != nil {
 			err = e
 			s.mu.Lock()
 			s.spares[name] = size

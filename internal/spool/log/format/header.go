@@ -35,7 +35,8 @@ func (id ID) CheckHeader(b []byte) (whole bool, err error) {
 	if v := le.Uint16(b[8:]); v > FileVersion {
 		return true, fmt.Errorf("version %d of the file is not known here", v)
 	}
-	return b[10] == byte(id.Kind) && le.Uint32(b[12:]) == id.Num && le.Uint64(b[16:]) == id.Salt, nil
+	own, _ := HeaderID(b)
+	return own == id, nil
 }
 
 // IsHeader reports whether b is a whole header, of whatever file.
