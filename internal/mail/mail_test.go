@@ -70,7 +70,7 @@ func FuzzReplyIsAlwaysAReply(f *testing.F) {
 	f.Add(250, "hello\nworld")
 	f.Fuzz(func(t *testing.T, code int, text string) {
 		if code < 200 || code > 599 {
-			t.Skip("no reply code")
+			t.Skip("no reply code: those of SMTP are 200 to 599")
 		}
 		wire := string(NewReply(code, Enhanced(2, 0, 0), text).AppendTo(nil))
 		lines := strings.SplitAfter(wire, "\r\n")

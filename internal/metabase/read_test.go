@@ -169,7 +169,7 @@ func TestLarge(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if testing.Short() && strings.Contains(c.want, "256 MB") {
-				t.Skip("256 MB take their time")
+				t.Skip("256 MB take their time: left out with -short (make quick, the race suite); the unit suite of make test reads them")
 			}
 			peak := peakOf(func() {
 				_, err := Import(c.in, Options{})
